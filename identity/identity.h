@@ -1,0 +1,72 @@
+/* identity/identity.h - who asks, and may they: the one place that authorises.
+ *
+ * Users, projects, domains, roles and assignments live in the control store
+ * under "identity/"; every process keeps a copy in memory that follows by watch,
+ * so that authentication and authorisation need no remote call. Tokens are
+ * sealed (AES-256-GCM, rotating keys in the control store) and carry user,
+ * project, roles, expiry; revocations come by watch. */
+#ifndef IDENTITY_IDENTITY_H
+#define IDENTITY_IDENTITY_H
+
+#include "control/store.h"
+#include "proxy/http/http.h"
+
+enum {
+    IDENTITY_ID_MAX = 65,           /* Bytes with NUL: 32 hex, or a chosen id such as "default". */
+    IDENTITY_NAME_MAX = 255,
+    IDENTITY_ROLES_MAX = 32,
+    IDENTITY_PASSWORD_MAX = 1024,
+    TOKEN_TEXT_MAX = 2048,
+    TOKEN_LIFETIME_S = 24 * 3600
+};
+
+struct identity;
+
+/* Who a request comes from; filled from a token, or from S3 keys later. */
+struct identity_context {
+    char     user_id[IDENTITY_ID_MAX], user_name[IDENTITY_NAME_MAX + 1];
+    char     user_domain_id[IDENTITY_ID_MAX];
+    char     project_id[IDENTITY_ID_MAX], project_name[IDENTITY_NAME_MAX + 1];   /* "" when unscoped. */
+    char     project_domain_id[IDENTITY_ID_MAX];
+    uint32_t role_count;
+    char     roles[IDENTITY_ROLES_MAX][64];   /* Names. */
+    int64_t  issued_s, expires_s;             /* Unix. */
+    char     audit_id[32];
+};
+
+struct identity_options {
+    const char *admin_password;   /* Used when the admin is first created; NULL: random. */
+    const char *public_host;      /* Of catalog URLs: "127.0.0.1". */
+    uint16_t    port_base;        /* 0: the contract's default ports. */
+    bool        tls;
+};
+/* Creates domain Default, roles, admin and demo with their projects, token keys, endpoints and the catalog when
+ * missing; follows the store. '*ret_admin_password' and '*ret_demo_password' (arena) are set when just created. */
+WAITS int identity_new(struct env *env, struct control *control, const struct identity_options *options,
+                       struct identity **ret_identity, struct arena *arena, char **ret_admin_password,
+                       char **ret_demo_password, struct error *err);
+struct identity *identity_free(struct identity *identity);
+
+/* Validates a token. Cheap (about 1 us when seen lately). -E_UNAUTHORIZED. */
+int identity_check_token(struct identity *identity, struct slice token, struct identity_context *ret_context);
+/* As the Swift dialect uses it: the token of X-Auth-Token (or X-Storage-Token); result cached, borrowed until the
+ * next wait. NULL: none or invalid; *ret_present tells which. */
+const struct identity_context *identity_of_request(struct identity *identity, const struct http_request *rq,
+                                                   bool *ret_present);
+bool identity_has_role(const struct identity_context *who, const char *role);
+
+/* Password check by argon2id in a worker; the same time for unknown users. -E_UNAUTHORIZED; -E_OVERLOAD. Issues a
+ * token scoped to the project (id or name in the domain; both NULL: the user's default project, else unscoped). */
+struct identity_login {
+    struct slice user_id, user_name, user_domain;      /* domain: id or name; empty: Default. */
+    struct slice password;
+    struct slice project_id, project_name, project_domain;
+};
+WAITS int identity_login(struct identity *identity, const struct identity_login *login, char ret_token[TOKEN_TEXT_MAX],
+                         struct identity_context *ret_context, struct error *err);
+
+/* The Keystone v3 API: handler of its HTTP server; and GET /auth/v1.0 of the Swift dialect. */
+WAITS void keystone_handle(void *ctx /* struct identity */, struct http_request *rq);
+WAITS void identity_auth_v1(struct identity *identity, struct http_request *rq);   /* X-Auth-User "project:user" or "user". */
+
+#endif
