@@ -26,7 +26,7 @@
 enum {
     TASK_STACK_BYTES = 256 * 1024,   /* Address space; touched pages count. RocksDB runs on it. */
     TASK_POOL_MAX = 256,             /* Idle stacks kept. */
-    TASKS_MAX = 32768,               /* Per scheduler; task_spawn() fails with -E_OVERLOAD past it. */
+    TASKS_MAX = 24576,               /* Per scheduler; task_spawn() fails with -E_OVERLOAD past it. */
     TASK_TRACE_MAX = 64              /* Bytes of a request id, with its NUL. */
 };
 
@@ -43,8 +43,15 @@ struct sched *sched_free(struct sched *sched);   /* No task may be left; accepts
 /* Runs every ready task and expired timer until none is left; returns the
  * next deadline, or TASK_FOREVER. For the loop that drives it, not for tasks. */
 int64_t sched_run(struct sched *sched);
+/* The same, but returns after about 'switches' resumed tasks, so that a loop
+ * gets round to its sockets while tasks keep yielding; ask sched_ready(). */
+int64_t sched_run_some(struct sched *sched, uint32_t switches);
 uint32_t sched_tasks(const struct sched *sched);   /* Alive now. */
 bool sched_ready(const struct sched *sched);       /* Is a task runnable? */
+/* Gives stacks back that were idle since the last call; call it every few seconds. */
+void sched_trim(struct sched *sched);
+/* Lowers TASKS_MAX: for tests, and for simulations that shrink limits. */
+void sched_set_tasks_max(struct sched *sched, uint32_t tasks_max);
 
 /* A group names tasks that are cancelled together: those of a node, of a
  * server, of a request. Tasks inherit their spawner's group and trace id. The
@@ -59,7 +66,11 @@ struct task_group {
 
 void task_group_init(struct task_group *group, struct sched *sched);
 void task_group_cancel(struct task_group *group);                          /* From anywhere on the thread. */
-WAITS int task_group_wait(struct task_group *group, int64_t deadline);     /* Until its count is 0. */
+/* Until its count is 0. One waiter a group; it is not a member. */
+WAITS int task_group_wait(struct task_group *group, int64_t deadline);
+/* Cancels the group and waits until it is empty, even when the caller was
+ * cancelled itself: how an owner unwinds whose tasks use its memory. */
+WAITS void task_group_close(struct task_group *group);
 
 /* Spawns into the given group (NULL: the caller's; from outside a task a group
  * is required). Runs later, not at once. -E_OVERLOAD, -ENOMEM, -ECANCELED. */
@@ -74,7 +85,8 @@ bool         task_cancelled(void);
 void         task_cancel(struct task *task);
 
 /* The primitive. Suspends until task_unpark() or the deadline. An unpark that
- * comes first is remembered (once). Spurious wake-ups do not occur. */
+ * comes first is remembered (once). Spurious wake-ups do not occur, and an
+ * unpark does not end any other kind of wait: it is kept for the next park. */
 WAITS int task_park(int64_t deadline);
 void      task_unpark(struct task *task);   /* On the scheduler's thread. */
 /* As task_park(), but cancellation does not end it: for waits that lend
@@ -85,7 +97,9 @@ WAITS int task_yield(void);
 WAITS int task_sleep_until(int64_t deadline);   /* 0 at the deadline, or -ECANCELED. */
 WAITS int task_sleep(int64_t ns);
 
-/* --- What tasks wait for. All zero-initialisable; none owns memory. Waiters queue in order. --- */
+/* --- What tasks wait for. All zero-initialisable; none owns memory. Waiters queue
+ * in order. What needs no waiting succeeds even for a cancelled task. A waiter that
+ * was woken has what it waited for, though its deadline passed meanwhile. --- */
 
 struct waitq {
     struct task_wait *first, *last;
@@ -113,6 +127,7 @@ struct wait_group {
 void      wait_group_add(struct wait_group *wg, uint32_t n);
 void      wait_group_done(struct wait_group *wg);
 WAITS int wait_group_wait(struct wait_group *wg, int64_t deadline);
+WAITS void wait_group_wait_shielded(struct wait_group *wg);   /* Not ended by cancellation. */
 
 /* Credit: bytes, slots, requests. 'waiting_max' bounds the queue (0: unbounded
  * is not on offer; it means none may wait). */
