@@ -1,0 +1,335 @@
+/* cmd/cloud.c - one process of a cloud: starts its roles in order, serves, stops them in reverse. */
+#include "cmd/cloud.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/env_kernel.h"
+#include "base/log.h"
+#include "base/rpc_tcp.h"
+#include "cmd/cloud_private.h"
+#include "proxy/http/metrics.h"
+#include "proxy/swift/swift.h"
+
+/* Requests in flight get this long at the end. */
+#define CLOUD_STOP_MS 10000
+
+uint16_t cloud_port(const struct cloud_plan *plan, unsigned rank)
+{
+    static const uint16_t known[] = { 5000, 8080, 9292, 8776, 9696, 8774, 8778, 9876, 8775, 10809, 6080, 8000, 9100 };
+
+    return plan->port_base ? (uint16_t)(plan->port_base + rank) : known[rank];
+}
+
+static const char *node_address(const struct cloud_plan *plan, uint32_t id)
+{
+    for (uint32_t i = 0; i < plan->node_count; i++)
+        if (plan->nodes[i].id == id)
+            return plan->nodes[i].address;
+    return NULL;
+}
+
+/* The cluster's id: given, or made at the first start. */
+WAITS static int find_cluster_id(struct cloud *cloud, struct error *err)
+{
+    struct control_entry entry;
+    struct slice         key = SLICE("cluster/id");
+    char                 text[17];
+
+    if (cloud->plan->cluster_id) {
+        cloud->cluster_id = cloud->plan->cluster_id;
+        return 0;
+    }
+    int rc = control_get(cloud->control, key, &cloud->arena, &entry);
+    if (rc == -ENOENT) {
+        uint64_t id;
+        do
+            id = env_random64(cloud->env);
+        while (id == 0);
+        snprintf(text, sizeof text, "%016" PRIx64, id);
+        rc = control_put(cloud->control, key, slice_str(text), NULL);
+        cloud->cluster_id = id;
+    } else if (rc == 0) {
+        cloud->cluster_id = strtoull(arena_str(&cloud->arena, entry.value), NULL, 16);
+    }
+    return rc == 0 ? 0 : error_set(err, rc, "control store: %s", error_text(rc));
+}
+
+WAITS static int start_control(struct cloud *cloud, struct error *err)
+{
+    char path[ENV_PATH_MAX];
+
+    if (!cloud->plan->control)
+        return 0;
+    if ((size_t)snprintf(path, sizeof path, "%s/control", cloud->plan->data) >= sizeof path)
+        return error_set(err, -ENAMETOOLONG, "the name of the data directory is too long");
+    return control_open_embedded(cloud->env, path, NULL, &cloud->control, err);
+}
+
+WAITS static int start_rpc(struct cloud *cloud, struct error *err)
+{
+    const struct cloud_plan *plan = cloud->plan;
+
+    hlc_init(&cloud->hlc, cloud->env);
+    cloud->rpc = rpc_new(cloud->env, cloud->cluster_id);
+    if (!cloud->rpc)
+        return error_set(err, -ENOMEM, "no memory");
+    if (plan->control)
+        control_serve(cloud->control, cloud->rpc);
+    return 0;
+}
+
+/* After all handlers are registered: calls may come in from now on. */
+WAITS static int start_network(struct cloud *cloud, struct error *err)
+{
+    const struct cloud_plan *plan = cloud->plan;
+
+    if (plan->node_count < 2)
+        return 0;
+    struct rpc_tcp_options options = { .rpc = cloud->rpc, .cluster_id = cloud->cluster_id, .listen = node_address(plan, plan->node_id) };
+    int                    rc = rpc_tcp_new(cloud->env, &options, &cloud->tcp, err);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < plan->node_count; i++)
+        if (plan->nodes[i].id != plan->node_id) {
+            rc = rpc_tcp_add_peer(cloud->tcp, plan->nodes[i].id, plan->nodes[i].address, err);
+            if (rc != 0)
+                return rc;
+        }
+    return 0;
+}
+
+WAITS static int start_storage_clients(struct cloud *cloud, struct error *err)
+{
+    cloud_directory_init(cloud);
+    cloud->rows = row_client_new(cloud->rpc, &cloud->hlc);
+    cloud->blobs = blob_client_new(cloud->rpc, &cloud->hlc, &cloud->directory);
+    if (!cloud->rows || !cloud->blobs)
+        return error_set(err, -ENOMEM, "no memory");
+    return cloud_devices_watch(cloud);
+}
+
+WAITS static int start_identity(struct cloud *cloud, struct error *err)
+{
+    const struct cloud_plan *plan = cloud->plan;
+    struct identity_options  options = {
+         .admin_password = plan->admin_password, .public_host = plan->listen, .port_base = plan->port_base, .tls = plan->tls_cert != NULL,
+    };
+
+    return identity_new(cloud->env, cloud->control, &options, &cloud->identity, &cloud->arena, &cloud->admin_password,
+                        &cloud->demo_password, err);
+}
+
+static int listen_on(struct cloud *cloud, struct http_server **ret_server, const struct http_server_options *options,
+                     http_handler handler, void *ctx, unsigned rank, struct error *err)
+{
+    char address[CONN_ADDRESS_MAX];
+    bool v6 = strchr(cloud->plan->listen, ':') != NULL;
+
+    *ret_server = http_server_new(cloud->env, options, handler, ctx);
+    if (!*ret_server)
+        return error_set(err, -ENOMEM, "no memory");
+    snprintf(address, sizeof address, v6 ? "[%s]:%u" : "%s:%u", cloud->plan->listen, cloud_port(cloud->plan, rank));
+    return http_server_listen(*ret_server, address, err);
+}
+
+WAITS static int start_proxy(struct cloud *cloud, struct error *err)
+{
+    const struct cloud_plan      *plan = cloud->plan;
+    static struct swift           swift;
+    struct object_service_options options = {
+        .env = cloud->env, .rows = cloud->rows, .blobs = cloud->blobs, .directory = cloud->directory,
+        .policies = plan->policies, .policy_count = plan->policy_count,
+        .index_ring = cloud_index_ring, .index_ring_ctx = cloud,
+    };
+
+    if (!plan->proxy)
+        return 0;
+    int rc = start_identity(cloud, err);
+    if (rc == 0)
+        rc = object_service_new(&options, &cloud->objects, err);
+    if (rc == 0 && plan->tls_cert) {
+        struct tls_options tls = { .cert_file = plan->tls_cert, .key_file = plan->tls_key };
+        rc = tls_new_server(&tls, &cloud->tls, err);
+    }
+    if (rc != 0)
+        return rc;
+    swift = (struct swift) { .objects = cloud->objects, .identity = cloud->identity };
+    struct http_server_options keystone = { .name = "identity", .tls = cloud->tls, .access_log = true };
+    struct http_server_options object = { .name = "object", .tls = cloud->tls, .swift_trans_id = true, .access_log = plan->access_log };
+    rc = listen_on(cloud, &cloud->keystone, &keystone, keystone_handle, cloud->identity, RANK_IDENTITY, err);
+    if (rc == 0)
+        rc = listen_on(cloud, &cloud->swift, &object, swift_handle, &swift, RANK_OBJECT, err);
+    if (rc == 0 && plan->credentials)
+        rc = cloud_write_credentials(cloud, err);
+    return rc;
+}
+
+/* Every role of this process serves, and it knows enough working devices. */
+static bool is_ready(void *ctx)
+{
+    const struct cloud *cloud = ctx;
+
+    return cloud->ready && !cloud->stopping;
+}
+
+WAITS static int start_metrics(struct cloud *cloud, struct error *err)
+{
+    static struct metrics      metrics;
+    struct http_server_options options = { .name = "metrics" };
+
+    metrics = (struct metrics) { .ready = is_ready, .ctx = cloud };
+    return listen_on(cloud, &cloud->metrics, &options, metrics_handle, &metrics, RANK_METRICS, err);
+}
+
+WAITS static int start(struct cloud *cloud, struct error *err)
+{
+    int rc;
+
+    if ((rc = start_control(cloud, err)) != 0)
+        return rc;
+    if (!cloud->plan->control)
+        cloud->cluster_id = cloud->plan->cluster_id;
+    else if ((rc = find_cluster_id(cloud, err)) != 0)
+        return rc;
+    if ((rc = start_rpc(cloud, err)) != 0)
+        return rc;
+    if (cloud->plan->storage && (rc = storage_service_new(cloud->rpc, &cloud->hlc, &cloud->service)) != 0)
+        return error_set(err, rc, "no memory");
+    if ((rc = start_network(cloud, err)) != 0)
+        return rc;
+    if (!cloud->plan->control && (rc = control_open_remote(cloud->rpc, cloud->plan->control_node, &cloud->control, err)) != 0)
+        return rc;
+    if ((rc = cloud_rings_load(cloud, err)) != 0)
+        return rc;
+    if ((rc = start_storage_clients(cloud, err)) != 0)
+        return rc;
+    if ((rc = cloud_devices_open(cloud, err)) != 0)
+        return rc;
+    if ((rc = start_proxy(cloud, err)) != 0)
+        return rc;
+    return start_metrics(cloud, err);
+}
+
+static void announce(const struct cloud *cloud)
+{
+    const struct cloud_plan *plan = cloud->plan;
+    const char              *scheme = plan->tls_cert ? "https" : "http";
+
+    if (plan->proxy) {
+        printf("Keystone   %s://%s:%u/v3\n", scheme, plan->listen, cloud_port(plan, RANK_IDENTITY));
+        printf("Swift      %s://%s:%u/v1   (legacy auth at /auth/v1.0)\n", scheme, plan->listen, cloud_port(plan, RANK_OBJECT));
+    }
+    printf("metrics    http://%s:%u/metrics\n", plan->listen, cloud_port(plan, RANK_METRICS));
+    if (plan->credentials) {
+        printf("credentials: %s/openrc (admin), %s/openrc-demo (demo), %s/clouds.yaml\n", plan->data, plan->data, plan->data);
+        printf("try:  . %s/openrc && swift upload first README.md && swift list first\n", plan->data);
+    }
+    printf("ringstack: ready\n");
+    fflush(stdout);
+}
+
+WAITS static void stop(struct cloud *cloud)
+{
+    int64_t deadline = env_now(cloud->env) + CLOUD_STOP_MS * NS_PER_MS;
+
+    cloud->stopping = true;
+    if (cloud->swift)
+        http_server_stop(cloud->swift, deadline);
+    if (cloud->keystone)
+        http_server_stop(cloud->keystone, deadline);
+    if (cloud->metrics)
+        http_server_stop(cloud->metrics, deadline);
+    cloud_devices_close(cloud);
+    if (cloud->identity)
+        identity_stop(cloud->identity);
+    if (cloud->control)
+        cloud->control = control_close(cloud->control);
+}
+
+WAITS static void main_task(void *arg)
+{
+    struct cloud *cloud = arg;
+    struct error  err = { 0 };
+
+    int rc = start(cloud, &err);
+    if (rc != 0) {
+        if (!cloud->stopping) {
+            fprintf(stderr, "ringstack: %s\n", err.text[0] ? err.text : error_text(rc));
+            cloud->status = 1;
+        }
+        stop(cloud);
+        kernel_stop(cloud->env);
+        return;
+    }
+    cloud->ready = true;
+    malloc_trim(0);
+    announce(cloud);
+}
+
+WAITS static void stop_task(void *arg)
+{
+    struct cloud *cloud = arg;
+
+    stop(cloud);
+    kernel_stop(cloud->env);
+}
+
+/* First signal: stop in order. Second: at once; everything acknowledged is durable anyway. */
+static void on_signal(void *arg)
+{
+    struct cloud *cloud = arg;
+
+    if (cloud->stopping || !cloud->ready) {
+        cloud->stopping = true;
+        kernel_stop(cloud->env);
+        return;
+    }
+    cloud->stopping = true;
+    log_info("cloud.stopping", "node=%u", cloud->plan->node_id);
+    if (env_spawn(cloud->env, "stop", stop_task, cloud) != 0)
+        kernel_stop(cloud->env);
+}
+
+static void cloud_free(struct cloud *cloud)
+{
+    http_server_free(cloud->swift);
+    http_server_free(cloud->keystone);
+    http_server_free(cloud->metrics);
+    object_service_free(cloud->objects);
+    identity_free(cloud->identity);
+    blob_client_free(cloud->blobs);
+    row_client_free(cloud->rows);
+    storage_service_free(cloud->service);
+    rpc_tcp_free(cloud->tcp);
+    rpc_free(cloud->rpc);
+    cloud_rings_done(cloud);
+    tls_free(cloud->tls);
+    arena_done(&cloud->arena);
+}
+
+int cloud_run(const struct cloud_plan *plan)
+{
+    static struct cloud   cloud;
+    struct kernel_options options = { .node_id = plan->node_id };
+    struct error          err;
+
+    cloud.plan = plan;
+    arena_init(&cloud.arena, ARENA_LIMIT_DEFAULT);
+    if (kernel_new(&options, &cloud.env, &err) != 0) {
+        fprintf(stderr, "ringstack: %s\n", err.text);
+        return 1;
+    }
+    kernel_on_signal(cloud.env, SIGTERM, on_signal, &cloud);
+    kernel_on_signal(cloud.env, SIGINT, on_signal, &cloud);
+    if (env_spawn(cloud.env, "main", main_task, &cloud) != 0)
+        return 1;
+    kernel_run(cloud.env);
+    cloud_free(&cloud);
+    kernel_free(cloud.env);
+    return cloud.status;
+}
