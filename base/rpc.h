@@ -15,8 +15,14 @@
  *
  * Flow control is by credit: RPC_INFLIGHT_MAX calls and RPC_INFLIGHT_BYTES of
  * payload to a peer may be unanswered; more wait their turn in order, or fail
- * with -E_OVERLOAD when RPC_WAITING_MAX already wait. A stream of blob chunks is
- * a window of idempotent calls (base/rpc_window below): see docs/decisions/. */
+ * with -E_OVERLOAD when RPC_WAITING_MAX already wait. Calls to the own node need
+ * no credit (a handler may call its own node, and would wait for itself); for
+ * them RPC_SERVING_MAX is the bound. A call whose fan was closed keeps its credit
+ * until the answer or its deadline, so that a slow peer can't be flooded. A
+ * stream of blob chunks is a window of idempotent calls: send some, take one
+ * answer, rpc_fan_forget() it, send the next.
+ *
+ * All on the thread of env->sched. */
 #ifndef BASE_RPC_H
 #define BASE_RPC_H
 
@@ -34,7 +40,8 @@ enum {
     RPC_INFLIGHT_MAX = 1024,
     RPC_INFLIGHT_BYTES = 64 * 1024 * 1024,
     RPC_WAITING_MAX = 4096,
-    RPC_SERVING_MAX = 8192                /* Handlers running; more answer -E_OVERLOAD. */
+    RPC_SERVING_MAX = 8192,               /* Handlers running; more answer -E_OVERLOAD. */
+    RPC_MESSAGE_ARENA_MAX = 16 * 1024 * 1024   /* A head of RPC_HEAD_MAX, unpacked; bytes. */
 };
 
 struct rpc;          /* One node's end: its handlers, peers and calls in flight. */
@@ -74,7 +81,9 @@ typedef WAITS int (*rpc_handler)(void *ctx, const struct rpc_request *request, s
 
 struct rpc *rpc_new(struct env *env, uint64_t cluster_id);
 struct rpc *rpc_free(struct rpc *rpc);   /* After the tasks of env->group ended. */
-/* Both types may be NULL (no head). Register before the first call arrives. */
+/* Both types may be NULL (no head). Register before the first call arrives. A
+ * node that only calls the method registers it too, with 'handler' NULL, so that
+ * replies can be unpacked (called, it answers -ENOSYS); a handler may be added later. */
 void rpc_register(struct rpc *rpc, uint16_t method, const char *name, const ProtobufCMessageDescriptor *request,
                   const ProtobufCMessageDescriptor *reply, rpc_handler handler, void *ctx);
 
@@ -128,6 +137,9 @@ void rpc_fan_send(struct rpc_fan *fan, uint32_t tag, uint32_t node, uint16_t met
 /* The next answer. -ETIMEDOUT: the fan's deadline (or the earlier one given) passed;
  * -ENOENT: every call was answered already; -ECANCELED. */
 WAITS int rpc_fan_next(struct rpc_fan *fan, int64_t deadline, const struct rpc_reply **ret_reply);
+/* Gives up an answer (and its message) before rpc_fan_close(): for long windows. */
+void rpc_fan_forget(struct rpc_fan *fan, const struct rpc_reply *reply);
+/* Sends that still wait for credit are not made any more. */
 void rpc_fan_close(struct rpc_fan *fan);
 
 /* One call. '*ret_reply' (may be NULL to ignore) becomes the caller's to unref,
