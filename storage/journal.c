@@ -138,7 +138,7 @@ WAITS static int segment_add(struct journal *j)
 
 /* --- Reading. --- */
 
-/* Walks one segment's records; see journal_scan_next(). */
+/* Walks one segment's records; see scan_next(). */
 struct scan {
     struct journal *journal;
     struct segment *segment;
@@ -171,11 +171,10 @@ WAITS static int scan_load(struct scan *scan, size_t need)
 }
 
 /* The next intact record at or after scan->at, skipping what is none by whole
- * blocks. '*ret_skipped' (may be NULL) tells that something was skipped. -ENOENT: the end. */
-WAITS static int scan_next(struct scan *scan, struct journal_record *ret_record, bool *ret_skipped)
+ * blocks. -ENOENT: the end. */
+WAITS static int scan_next(struct scan *scan, struct journal_record *ret_record)
 {
-    bool skipped = false;
-    int  rc;
+    int rc;
 
     for (;;) {
         if (scan->at + JOURNAL_RECORD_HEADER_BYTES > scan->journal->segment_bytes)
@@ -187,12 +186,9 @@ WAITS static int scan_next(struct scan *scan, struct journal_record *ret_record,
                                    scan->journal->id, ret_record);
         if (rc == 0)
             break;
-        skipped = skipped || scan->at % BUF_ALIGN == 0;   /* An append's padding is no gap. */
         scan->at = (scan->at / BUF_ALIGN + 1) * BUF_ALIGN;
     }
     scan->at += ret_record->bytes;
-    if (ret_skipped)
-        *ret_skipped = skipped;
     return 0;
 }
 
@@ -208,7 +204,7 @@ WAITS static int segment_survey(struct journal *j, struct segment *s, struct buf
     struct journal_record record;
     int                   rc;
 
-    while ((rc = scan_next(&scan, &record, NULL)) == 0) {
+    while ((rc = scan_next(&scan, &record)) == 0) {
         if (record.sequence > s->sequence)
             s->sequence = record.sequence;
         if (record.append_first > survey->append_max)
@@ -229,16 +225,13 @@ WAITS static int replay_segment(struct journal *j, struct segment *s, struct buf
 {
     struct scan           scan = { .journal = j, .segment = s, .buf = buf, .at = BUF_ALIGN };
     struct journal_record record;
-    bool                  skipped;
     int                   rc;
 
-    while ((rc = scan_next(&scan, &record, &skipped)) == 0) {
+    while ((rc = scan_next(&scan, &record)) == 0) {
         uint64_t expected = replay->next ? replay->next : replay->applied + 1;
 
-        /* A skipped block ends the live part: what lies behind it is of the same torn append, or of a former
-         * life of the segment; if it is neither, the check of append_max in recover() finds it. */
-        if (skipped || record.sequence != s->sequence)
-            break;
+        if (record.sequence != s->sequence)
+            break;   /* From here on the segment's former life. */
         if (record.lsn > expected && record.append_first <= expected)
             break;   /* The rest of a torn append. */
         if (record.lsn > expected && record.lsn > replay->applied + 1)

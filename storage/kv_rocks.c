@@ -90,16 +90,16 @@ static void open_work(void *arg)
 
 static rocksdb_options_t *options_new(const struct kv_options *o)
 {
+    size_t                               buffer = o->write_buffer_bytes ? o->write_buffer_bytes : WRITE_BUFFER_BYTES;
     rocksdb_options_t                   *options = rocksdb_options_create();
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 
     pthread_once(&shared.once, shared_init);
     rocksdb_options_set_create_if_missing(options, 1);
     rocksdb_options_set_paranoid_checks(options, 1);
-    rocksdb_options_set_write_buffer_size(options, o->write_buffer_bytes ? o->write_buffer_bytes
-                                                                         : (size_t)WRITE_BUFFER_BYTES);
+    rocksdb_options_set_write_buffer_size(options, buffer);
     rocksdb_options_set_max_write_buffer_number(options, 2);
-    rocksdb_options_set_arena_block_size(options, ARENA_BYTES);
+    rocksdb_options_set_arena_block_size(options, buffer / 8 < ARENA_BYTES ? buffer / 8 : ARENA_BYTES);
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_open_files(options, OPEN_FILES_MAX);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
