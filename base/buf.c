@@ -28,6 +28,8 @@ struct pooled {
 
 static _Thread_local struct {
     struct pooled *first[BUF_CLASSES];
+    uint32_t       count[BUF_CLASSES];
+    uint32_t       low[BUF_CLASSES];   /* Least count since buf_trim_unused(): so many were not needed. */
     size_t         live_bytes, pooled_bytes;
 } pools;
 
@@ -66,6 +68,8 @@ struct buf *buf_new(size_t capacity)
     if (p) {
         pools.first[class_index] = p->next;
         pools.pooled_bytes -= bytes;
+        if (--pools.count[class_index] < pools.low[class_index])
+            pools.low[class_index] = pools.count[class_index];
     } else {
         p = malloc(sizeof *p);
         if (!p)
@@ -105,6 +109,7 @@ struct buf *buf_unref(struct buf *buf)
     }
     p->next = pools.first[buf->class_index];
     pools.first[buf->class_index] = p;
+    pools.count[buf->class_index]++;
     pools.pooled_bytes += buf->capacity;
     return NULL;
 }
@@ -119,13 +124,26 @@ size_t buf_pooled_bytes(void)
     return pools.pooled_bytes;
 }
 
+static void class_trim(uint32_t i, uint32_t drop)
+{
+    for (; drop > 0; drop--) {
+        struct pooled *p = pools.first[i];
+        pools.first[i] = p->next;
+        pools.count[i]--;
+        pools.pooled_bytes -= p->buf.capacity;
+        pooled_free(p);
+    }
+    pools.low[i] = pools.count[i];
+}
+
 void buf_trim(void)
 {
     for (uint32_t i = 0; i < BUF_CLASSES; i++)
-        while (pools.first[i]) {
-            struct pooled *p = pools.first[i];
-            pools.first[i] = p->next;
-            pools.pooled_bytes -= p->buf.capacity;
-            pooled_free(p);
-        }
+        class_trim(i, pools.count[i]);
+}
+
+void buf_trim_unused(void)
+{
+    for (uint32_t i = 0; i < BUF_CLASSES; i++)
+        class_trim(i, pools.low[i]);
 }

@@ -43,5 +43,6 @@ static inline struct slice buf_part_slice(const struct buf_part *part)
 size_t buf_live_bytes(void);
 size_t buf_pooled_bytes(void);
 void   buf_trim(void);   /* Gives free buffers back to the system. */
+void   buf_trim_unused(void);   /* Those that were not needed since the last call of it. */
 
 #endif

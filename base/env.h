@@ -24,7 +24,12 @@ struct file;
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
 
-enum { ENV_PATH_MAX = 1024, ENV_NAME_MAX = 255, ENV_IOV_MAX = 64 };
+enum {
+    ENV_PATH_MAX = 1024, /* Bytes with the NUL; -ENAMETOOLONG past it. */
+    ENV_NAME_MAX = 255,
+    ENV_IOV_MAX = 64,    /* Pieces a read or write; -EINVAL past it. */
+    ENV_LIST_MAX = 262144 /* Entries of a listed directory; -E_LIMIT past it. */
+};
 
 enum file_flags {
     FILE_CREATE = 1,      /* Create if missing (the directory entry is durable after env_sync_dir()). */
@@ -92,7 +97,8 @@ static inline uint64_t env_random64(struct env *env)
 
 /* Runs fn(arg) on a worker thread while the task waits; never cut short by
  * cancellation, since 'arg' is lent. -E_OVERLOAD when WORK_QUEUE_MAX jobs wait;
- * then fn did not run. In the simulator fn runs inline. */
+ * then fn did not run. File operations wait for room instead. In the simulator
+ * fn runs inline. */
 WAITS static inline int env_work(struct env *env, enum work_kind kind, work_fn fn, void *arg)
 {
     return env->ops->work(env, kind, fn, arg);
