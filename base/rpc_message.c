@@ -46,7 +46,7 @@ struct rpc_message *rpc_message_unref(struct rpc_message *message)
     for (uint32_t i = 0; i < message->parts_count; i++)
         buf_unref(message->parts[i].buf);
     arena_done(&message->arena);
-    if (pool_count < POOL_MAX)
+    if (pool_count != POOL_MAX)
         pool[pool_count++] = message;
     else
         free(message);
