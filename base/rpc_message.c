@@ -5,14 +5,15 @@
 
 #include "base/rpc_private.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { POOL_MAX = 0 };   /* So that a stale pointer is seen. */
-#else
 enum { POOL_MAX = 64 };
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_USED false   /* So that a stale pointer is seen. */
+#else
+#define POOL_USED true
 #endif
 
 /* A message is some 600 bytes and lives for one call. */
-static _Thread_local struct rpc_message *pool[POOL_MAX + 1];
+static _Thread_local struct rpc_message *pool[POOL_MAX];
 static _Thread_local uint32_t            pool_count;
 
 struct rpc_message *rpc_message_new(void)
@@ -46,7 +47,7 @@ struct rpc_message *rpc_message_unref(struct rpc_message *message)
     for (uint32_t i = 0; i < message->parts_count; i++)
         buf_unref(message->parts[i].buf);
     arena_done(&message->arena);
-    if (pool_count != POOL_MAX)
+    if (POOL_USED && pool_count < POOL_MAX)
         pool[pool_count++] = message;
     else
         free(message);
