@@ -334,6 +334,7 @@ static void call__trace_id_of_the_caller_is_the_handlers(void **state)
         sched_run(world->sched);
         settle();
         assert_string_equal(world->node[node - 1].trace, "tx0123456789-abc");
+        caller_done(&c);
     }
 }
 
