@@ -1,0 +1,169 @@
+/* proxy/object/hasher.c - see hasher.h. */
+#define OPENSSL_SUPPRESS_DEPRECATED   /* MD5_Init() and so on: EVP allocates at each use. */
+#include "proxy/object/hasher.h"
+
+#include <stdlib.h>
+
+#include <openssl/md5.h>
+
+enum { HASH_ON_LOOP_MAX = 32 * 1024 };   /* Less than what a hand-over to a worker and back costs others. */
+
+struct piece {
+    struct buf *buf;
+    uint32_t    size;
+};
+
+/* Shared by the receiver and the hashing task, either of which may end first (cancelled). */
+struct hash_stream {
+    uint32_t      refs;
+    struct env   *env;
+    MD5_CTX       md5;
+    bool          tasked;
+    bool          closed;
+    bool          ended;          /* The task is through. */
+    int           rc;
+    struct piece  queue[HASH_QUEUE];
+    uint32_t      head, count;
+    struct piece  at_work;
+    struct waitq  wake_task, wake_owner;
+};
+
+static void hash_work(void *arg)
+{
+    struct hash_stream *h = arg;
+    MD5_Update(&h->md5, h->at_work.buf->data, h->at_work.size);
+}
+
+static void hash_unref(struct hash_stream *h)
+{
+    if (--h->refs > 0)
+        return;
+    for (; h->count > 0; h->count--, h->head = (h->head + 1) % HASH_QUEUE)
+        buf_unref(h->queue[h->head].buf);
+    free(h);
+}
+
+WAITS static void hash_task(void *arg)
+{
+    struct hash_stream *h = arg;
+    int                 rc = 0;
+
+    while (rc == 0) {
+        if (h->count == 0) {
+            if (h->closed)
+                break;
+            rc = waitq_wait(&h->wake_task, TASK_FOREVER);
+            continue;
+        }
+        h->at_work = h->queue[h->head];
+        h->head = (h->head + 1) % HASH_QUEUE;
+        h->count--;
+        waitq_wake_all(&h->wake_owner);
+        rc = env_work(h->env, WORK_CPU, hash_work, h);   /* The buffer is ours until it is back. */
+        buf_unref(h->at_work.buf);
+    }
+    h->rc = rc;
+    h->ended = true;
+    waitq_wake_all(&h->wake_owner);
+    hash_unref(h);
+}
+
+void hasher_init(struct hasher *hasher, struct env *env)
+{
+    hasher->env = env;
+    hasher->stream = NULL;
+}
+
+static int hash_start(struct hasher *hasher, struct error *err)
+{
+    struct hash_stream *h = calloc(1, sizeof *h);
+
+    if (!h)
+        return error_set(err, -ENOMEM, "out of memory");
+    h->refs = 1;
+    h->env = hasher->env;
+    MD5_Init(&h->md5);
+    hasher->stream = h;
+    return 0;
+}
+
+static int hash_start_task(struct hash_stream *h, struct error *err)
+{
+    int rc;
+
+    h->refs++;
+    rc = env_spawn(h->env, "object.hash", hash_task, h);
+    if (rc) {
+        h->refs--;
+        return error_set(err, rc, "no task for the checksum");
+    }
+    h->tasked = true;
+    return 0;
+}
+
+int hasher_add(struct hasher *hasher, struct buf *buf, uint32_t size, bool overlap, int64_t deadline,
+               struct error *err)
+{
+    struct hash_stream *h;
+    int                 rc = hasher->stream ? 0 : hash_start(hasher, err);
+
+    if (rc)
+        return rc;
+    h = hasher->stream;
+    if (overlap && !h->tasked) {
+        rc = hash_start_task(h, err);
+        if (rc)
+            return rc;
+    }
+    if (!h->tasked) {
+        h->at_work = (struct piece) { buf, size };
+        if (size <= HASH_ON_LOOP_MAX)
+            hash_work(h);
+        else
+            rc = env_work(h->env, WORK_CPU, hash_work, h);
+        return rc ? error_set(err, rc, "the checksum could not be computed") : 0;
+    }
+    while (h->count == HASH_QUEUE && !h->ended) {
+        rc = waitq_wait(&h->wake_owner, deadline);
+        if (rc)
+            return rc;
+    }
+    if (h->ended)
+        return error_set(err, h->rc ? h->rc : -ECANCELED, "the checksum could not be computed");
+    h->queue[(h->head + h->count++) % HASH_QUEUE] = (struct piece) { buf_ref(buf), size };
+    waitq_wake_one(&h->wake_task);
+    return 0;
+}
+
+int hasher_end(struct hasher *hasher, uint8_t ret_digest[16], struct error *err)
+{
+    struct hash_stream *h;
+    int                 rc = hasher->stream ? 0 : hash_start(hasher, err);
+
+    if (rc)
+        return rc;
+    h = hasher->stream;
+    h->closed = true;
+    waitq_wake_one(&h->wake_task);
+    while (h->tasked && !h->ended) {
+        rc = waitq_wait(&h->wake_owner, TASK_FOREVER);
+        if (rc)
+            return rc;
+    }
+    if (h->rc)
+        return error_set(err, h->rc, "the checksum could not be computed");
+    MD5_Final(ret_digest, &h->md5);
+    return 0;
+}
+
+void hasher_done(struct hasher *hasher)
+{
+    struct hash_stream *h = hasher->stream;
+
+    if (!h)
+        return;
+    hasher->stream = NULL;
+    h->closed = true;
+    waitq_wake_one(&h->wake_task);
+    hash_unref(h);
+}

@@ -1,0 +1,347 @@
+/* proxy/object/put.c - one object on its way in.
+ *
+ * Up to ROW_INLINE_MAX bytes stay in memory and go into the row. Longer bodies
+ * fill buffers of the policy's unit (so that the blob writer need not copy); a
+ * full buffer goes to the hasher (hasher.h) and to the blob writer, whose window
+ * bounds what is in flight.
+ *
+ *   RECEIVING --- object_put_end() ---> COMPLETE --- object_put_commit(): 0 ---> COMMITTED
+ *
+ * Dropped before COMPLETE the blob writer asks the devices to forget; after it,
+ * bytes that no row names are for garbage collection. */
+#include "proxy/object/hasher.h"
+
+#include <stdlib.h>
+
+#include "base/fsm.h"
+#include "proxy/object/service.h"
+
+enum { PUT_RECEIVING, PUT_COMPLETE, PUT_COMMITTED };
+static const struct fsm_state states[] = {
+    [PUT_RECEIVING] = { "receiving", FSM_TO(PUT_COMPLETE) },
+    [PUT_COMPLETE] = { "complete", FSM_TO(PUT_COMMITTED) },
+    [PUT_COMMITTED] = { "committed", 0 },
+};
+
+enum { GONE_WAIT_MS = 20, BUFFER_MIN = 4096 };
+
+struct object_put {
+    struct object_service *service;
+    struct container      *container;
+    struct slice           name;
+    struct arena          *arena;
+    struct held            held;         /* For the blob writer. */
+    struct fsm             fsm;
+    int64_t                deadline;
+    uint64_t               announced;    /* UINT64_MAX: unknown. */
+    uint64_t               room;         /* What quotas leave. */
+    uint64_t               size;
+    uint32_t               unit;         /* Buffer size of a long body. */
+    struct buf            *buf;          /* Being filled. */
+    uint32_t               filled, capacity;
+    struct blob_writer    *writer;
+    Rs__Extent           **extents;
+    size_t                 extent_count;
+    struct hasher          hasher;
+    uint8_t                digest[16];
+};
+
+/* --- Quotas. --- */
+
+WAITS static int put_room(struct object_put *put, struct error *err)
+{
+    struct container  *c = put->container;
+    struct shard_stats stats;
+    uint64_t           room;
+    int                rc = account_room(put->service, c->account, put->deadline, &room, err);
+
+    if (rc)
+        return rc;
+    if (c->quota_bytes != UINT64_MAX || c->quota_count != UINT64_MAX) {
+        rc = container_stats(put->service, c, put->deadline, &stats, err);
+        if (rc)
+            return rc;
+        if (stats.count >= c->quota_count)
+            return error_set(err, -EDQUOT, "Upload exceeds quota.");
+        uint64_t left = stats.bytes < c->quota_bytes ? c->quota_bytes - stats.bytes : 0;
+        if (c->quota_bytes != UINT64_MAX && left < room)
+            room = left;
+    }
+    put->room = room;
+    if (put->announced != UINT64_MAX && put->announced > room)
+        return error_set(err, -EDQUOT, "Upload exceeds quota.");
+    return 0;
+}
+
+/* --- Receiving. --- */
+
+int object_put_new(struct object_service *s, struct container *c, struct slice name, uint64_t size, int64_t deadline,
+                   struct arena *arena, struct object_put **ret_put, struct error *err)
+{
+    struct object_put *put;
+    uint64_t           unit = c->policy->erasure ? (uint64_t)c->policy->k * EC_UNIT_BYTES : REPLICA_CHUNK_BYTES;
+    int                rc;
+
+    if (size != UINT64_MAX && size > OBJECT_SIZE_MAX)
+        return error_set(err, -E_LIMIT, "objects have at most %llu bytes", (unsigned long long)OBJECT_SIZE_MAX);
+    if (name.size == 0 || name.size > OBJECT_NAME_MAX)
+        return error_set(err, -EINVAL, "object names have 1 to %d bytes", OBJECT_NAME_MAX);
+    put = arena_new(arena, struct object_put);
+    if (!put)
+        return error_set(err, -ENOMEM, "out of memory");
+    put->service = s;
+    put->name = name;
+    put->arena = arena;
+    put->deadline = deadline;
+    put->announced = size;
+    put->unit = unit <= BUF_SIZE_MAX ? (uint32_t)unit : REPLICA_CHUNK_BYTES;
+    put->container = container_ref(c);
+    fsm_init(&put->fsm, states, PUT_RECEIVING);
+    hasher_init(&put->hasher, s->options.env);
+    rc = held_container(s, c->shard.id, c->policy, c->shard.config, &put->held, err);
+    if (rc == 0)
+        rc = put_room(put, err);
+    if (rc) {
+        object_put_free(put);
+        return rc;
+    }
+    *ret_put = put;
+    return 0;
+}
+
+int object_put_room(struct object_put *put, uint8_t **ret_data, size_t *ret_capacity, struct error *err)
+{
+    if (!put->buf) {
+        uint64_t left = put->announced == UINT64_MAX || put->announced < put->size ? put->unit
+                                                                                  : put->announced - put->size;
+        if (left < BUFFER_MIN)
+            left = BUFFER_MIN;
+        put->capacity = left < put->unit ? (uint32_t)left : put->unit;
+        put->buf = buf_new(put->capacity);
+        put->filled = 0;
+        if (!put->buf)
+            return error_set(err, -ENOMEM, "out of memory");
+    }
+    *ret_data = put->buf->data + put->filled;
+    *ret_capacity = put->capacity - put->filled;
+    return 0;
+}
+
+/* The buffer's bytes go to the hasher and the devices. */
+WAITS static int put_flush(struct object_put *put, struct error *err)
+{
+    int rc;
+
+    if (!put->writer) {
+        rc = blob_writer_new(put->service->options.blobs, put->container->policy, &put->held.shard, put->name,
+                             put->deadline, &put->writer, err);
+        if (rc)
+            return rc;
+    }
+    rc = hasher_add(&put->hasher, put->buf, put->filled, put->announced > put->unit, put->deadline, err);
+    if (rc == 0)
+        rc = blob_write(put->writer, put->buf, 0, put->filled, err);
+    put->buf = buf_unref(put->buf);
+    put->filled = 0;
+    return rc;
+}
+
+int object_put_filled(struct object_put *put, size_t n, struct error *err)
+{
+    put->filled += (uint32_t)n;
+    put->size += n;
+    if (put->size > OBJECT_SIZE_MAX)
+        return error_set(err, -E_LIMIT, "objects have at most %llu bytes", (unsigned long long)OBJECT_SIZE_MAX);
+    if (put->size > put->room)
+        return error_set(err, -EDQUOT, "Upload exceeds quota.");
+    /* The last buffer stays until the end, which decides whether it goes inline. */
+    if (put->filled == put->capacity && (put->size > ROW_INLINE_MAX || put->capacity == put->unit))
+        return put_flush(put, err);
+    if (put->filled == put->capacity && put->size != put->announced)
+        return error_set(err, -E_LIMIT, "the body is longer than announced");
+    return 0;
+}
+
+int object_put_bytes(struct object_put *put, struct slice bytes, struct error *err)
+{
+    while (bytes.size > 0) {
+        uint8_t *to = NULL;
+        size_t   n = 0;
+        int      rc = object_put_room(put, &to, &n, err);
+
+        if (rc)
+            return rc;
+        if (n > bytes.size)
+            n = bytes.size;
+        memcpy(to, bytes.data, n);
+        bytes = slice_from(bytes, n);
+        rc = object_put_filled(put, n, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int object_put_end(struct object_put *put, struct error *err)
+{
+    int rc = 0;
+
+    if (put->writer || put->size > ROW_INLINE_MAX) {
+        if (put->filled > 0)
+            rc = put_flush(put, err);
+        if (rc == 0)
+            rc = blob_writer_finish(put->writer, put->arena, &put->extents, &put->extent_count, err);
+    } else if (put->filled > 0) {
+        rc = hasher_add(&put->hasher, put->buf, put->filled, false, put->deadline, err);
+    }
+    if (rc == 0)
+        rc = hasher_end(&put->hasher, put->digest, err);
+    if (rc == 0)
+        fsm_move(&put->fsm, PUT_COMPLETE);
+    return rc;
+}
+
+uint64_t object_put_size(const struct object_put *put)
+{
+    return put->size;
+}
+
+const uint8_t *object_put_md5(const struct object_put *put)
+{
+    return put->digest;
+}
+
+/* --- Conditions. --- */
+
+struct put_decision {
+    const struct object_condition *condition;
+    const Rs__RowValue            *value;
+    struct object_service         *service;
+};
+
+static bool tag_in(struct slice tag, const struct slice *tags, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (slice_equal(tag, tags[i]))
+            return true;
+    return false;
+}
+
+static bool condition_holds(const struct object_condition *c, bool exists, struct slice tag)
+{
+    if (c->must_be_missing && exists)
+        return false;
+    if ((c->must_exist || c->match_count) && !exists)
+        return false;
+    if (c->match_count && !tag_in(tag, c->match, c->match_count))
+        return false;
+    return !(exists && tag_in(tag, c->none_match, c->none_match_count));
+}
+
+static int put_decide(void *ctx, const struct row_state *now, struct arena *arena, Rs__RowValue **ret_value,
+                      struct error *err)
+{
+    const struct put_decision *d = ctx;
+    ProtobufCAllocator         allocator = arena_allocator(arena);
+    char                       hex[33] = "";
+    struct slice               tag = SLICE_NONE;
+    bool                       exists = now->exists;
+    Rs__RowValue              *value = arena_new(arena, Rs__RowValue);
+
+    if (!value)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (exists && now->value->expires_s &&
+        (int64_t)now->value->expires_s <= env_wall(d->service->options.env) / NS_PER_S)
+        exists = false;
+    if (exists) {
+        Rs__ObjectMeta *meta = rs__object_meta__unpack(&allocator, now->value->meta.len, now->value->meta.data);
+        if (!meta)
+            return error_set(err, -E_CORRUPT, "the object's metadata can't be read");
+        object_etag(meta, hex, &tag);
+    }
+    if (!condition_holds(d->condition, exists, tag))
+        return error_set(err, -E_CONDITION, "the condition does not hold");
+    *value = *d->value;
+    *ret_value = value;
+    return 0;
+}
+
+void object_etag(const Rs__ObjectMeta *meta, char hex[33], struct slice *ret_tag)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (meta->manifest_etag.len) {
+        *ret_tag = pb_slice(meta->manifest_etag);
+        return;
+    }
+    size_t n = meta->etag.len <= 16 ? meta->etag.len : 16;
+    for (size_t i = 0; i < n; i++) {
+        hex[2 * i] = digits[meta->etag.data[i] >> 4];
+        hex[2 * i + 1] = digits[meta->etag.data[i] & 15];
+    }
+    hex[2 * n] = 0;
+    *ret_tag = slice_of(hex, 2 * n);
+}
+
+/* --- The row. --- */
+
+int object_put_commit(struct object_put *put, struct container *c, Rs__ObjectMeta *meta, uint64_t expires_s,
+                      const struct object_condition *condition, int64_t deadline, struct error *err)
+{
+    struct object_service *s = put->service;
+    Rs__RowValue           value = RS__ROW_VALUE__INIT;
+    struct held            held;
+    struct slice           packed;
+    int                    rc;
+
+    if (memcmp(c->shard.id, put->container->shard.id, SHARD_ID_BYTES) != 0)
+        return error_set(err, -ENOENT, "the container was deleted");   /* Another has its name by now. */
+    meta->etag = pb_data(slice_of(put->digest, sizeof put->digest));
+    if (meta->modified_us == 0)
+        meta->modified_us = service_now_us(s);
+    packed = pack_in(put->arena, &meta->base);
+    if (!packed.data)
+        return error_set(err, -ENOMEM, "too much metadata");
+    value.meta = pb_data(packed);
+    value.size = put->size;
+    value.counted = true;
+    value.expires_s = expires_s;
+    if (put->extents) {
+        value.n_extents = put->extent_count;
+        value.extents = put->extents;
+    } else if (put->filled) {
+        value.data = pb_data(slice_of(put->buf->data, put->filled));
+    }
+    rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
+    if (rc)
+        return rc;
+    if (object_condition_empty(condition)) {
+        rc = row_write(s->options.rows, &held.shard, put->name, &value, deadline, NULL, NULL, err);
+    } else {
+        struct put_decision d = { condition, &value, s };
+        rc = row_update(s->options.rows, &held.shard, put->name, put_decide, &d, deadline, put->arena, NULL, NULL, err);
+    }
+    held_drop(&held);
+    if (rc == -E_GONE) {
+        /* A sealed container is either gone soon or open again: let the caller look anew a little later. */
+        rc = task_sleep(GONE_WAIT_MS * NS_PER_MS) ? -ECANCELED : -E_STALE;
+    }
+    if (rc)
+        return rc;
+    fsm_move(&put->fsm, PUT_COMMITTED);
+    stats_dirty(s, c);
+    return 0;
+}
+
+struct object_put *object_put_free(struct object_put *put)
+{
+    if (!put)
+        return NULL;
+    hasher_done(&put->hasher);
+    if (put->writer)
+        blob_writer_free(put->writer);
+    buf_unref(put->buf);
+    held_drop(&put->held);
+    container_unref(put->container);
+    return NULL;   /* The memory is the arena's. */
+}
