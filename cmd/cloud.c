@@ -116,12 +116,22 @@ WAITS static int start_storage_clients(struct cloud *cloud, struct error *err)
 WAITS static int start_identity(struct cloud *cloud, struct error *err)
 {
     const struct cloud_plan *plan = cloud->plan;
-    struct identity_options  options = {
-         .admin_password = plan->admin_password, .public_host = plan->listen, .port_base = plan->port_base, .tls = plan->tls_cert != NULL,
-    };
+    char                    *admin, *demo;
 
-    return identity_new(cloud->env, cloud->control, &options, &cloud->identity, &cloud->arena, &cloud->admin_password,
-                        &cloud->demo_password, err);
+    if (plan->credentials) {
+        int rc = cloud_credentials_prepare(cloud, err);
+        if (rc != 0)
+            return rc;
+    }
+    struct identity_options options = {
+        .admin_password = cloud->admin_password ? cloud->admin_password : plan->admin_password,
+        .demo_password = cloud->demo_password,
+        .public_host = plan->listen, .port_base = plan->port_base, .tls = plan->tls_cert != NULL,
+    };
+    int rc = identity_new(cloud->env, cloud->control, &options, &cloud->identity, &cloud->arena, &admin, &demo, err);
+    if (rc == 0 && plan->credentials)
+        rc = cloud_credentials_made(cloud, err);
+    return rc;
 }
 
 static int listen_on(struct cloud *cloud, struct http_server **ret_server, const struct http_server_options *options,
@@ -164,8 +174,6 @@ WAITS static int start_proxy(struct cloud *cloud, struct error *err)
     rc = listen_on(cloud, &cloud->keystone, &keystone, keystone_handle, cloud->identity, RANK_IDENTITY, err);
     if (rc == 0)
         rc = listen_on(cloud, &cloud->swift, &object, swift_handle, &swift, RANK_OBJECT, err);
-    if (rc == 0 && plan->credentials)
-        rc = cloud_write_credentials(cloud, err);
     return rc;
 }
 
@@ -245,8 +253,6 @@ WAITS static void stop(struct cloud *cloud)
     if (cloud->metrics)
         http_server_stop(cloud->metrics, deadline);
     cloud_devices_close(cloud);
-    if (cloud->identity)
-        identity_stop(cloud->identity);
     if (cloud->control)
         cloud->control = control_close(cloud->control);
 }

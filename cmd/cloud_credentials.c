@@ -1,9 +1,17 @@
-/* cmd/cloud_credentials.c - openrc and clouds.yaml of a fresh cloud, mode 0600. */
+/* cmd/cloud_credentials.c - openrc and clouds.yaml of a fresh cloud, mode 0600.
+ *
+ * The files are written before the users exist, so that no crash can leave users
+ * whose passwords nobody knows: a start that finds the files, but not the mark
+ * that the users were made, takes the passwords from the files. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "cmd/cloud_private.h"
+
+enum { OPENRC_MAX = 4096, PASSWORD_LETTERS = 24 };
+
+static const struct slice made_key = { (const uint8_t *)"cloud/credentials", 17 };
 
 /* Writes DIR/name through a temporary file, so that a crash leaves the old one or the new one. */
 WAITS static int write_file(struct cloud *cloud, const char *name, const char *text, struct error *err)
@@ -88,49 +96,104 @@ WAITS static int write_user(struct cloud *cloud, const char *file, const char *u
     return text ? write_file(cloud, file, text, err) : error_set(err, -ENOMEM, "no memory");
 }
 
-/* Does the file with the credentials of an earlier start exist? */
-WAITS static bool have(struct cloud *cloud, const char *name)
+/* The value of OS_PASSWORD in an openrc that write_user() made; NULL when there is no such file. */
+WAITS static char *read_password(struct cloud *cloud, const char *name)
 {
-    char         path[ENV_PATH_MAX];
-    struct file *file;
+    static const char start[] = "export OS_PASSWORD='";
+    char              path[ENV_PATH_MAX];
+    struct file      *file;
+    size_t            size = 0;
+    char             *text = arena_alloc(&cloud->arena, OPENRC_MAX + 1);
 
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", cloud->plan->data, name) >= sizeof path)
-        return false;
-    if (env_open(cloud->env, path, FILE_READ_ONLY, &file) != 0)
-        return false;
+    if (!text || (size_t)snprintf(path, sizeof path, "%s/%s", cloud->plan->data, name) >= sizeof path ||
+        env_open(cloud->env, path, FILE_READ_ONLY, &file) != 0)
+        return NULL;
+    int rc = file_read(file, text, OPENRC_MAX, 0, &size);
     file_close(file);
-    return true;
+    text[rc == 0 ? size : 0] = 0;
+    char *from = strstr(text, start), *out, *to;
+    if (!from)
+        return NULL;
+    out = to = from += sizeof start - 1;
+    while (*from && *from != '\n') {
+        if (!strncmp(from, "'\\''", 4)) {
+            *to++ = '\'';
+            from += 4;
+        } else if (*from == '\'') {
+            break;
+        } else {
+            *to++ = *from++;
+        }
+    }
+    *to = 0;
+    return *out ? out : NULL;
 }
 
-WAITS int cloud_write_credentials(struct cloud *cloud, struct error *err)
+static char *random_password(struct cloud *cloud)
+{
+    static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+    char             *out = arena_alloc(&cloud->arena, PASSWORD_LETTERS + 1);
+
+    for (unsigned i = 0; out && i < PASSWORD_LETTERS;) {
+        uint8_t byte;
+        env_random(cloud->env, &byte, 1);
+        if (byte < 256 / (sizeof letters - 1) * (sizeof letters - 1))   /* No letter is likelier. */
+            out[i++] = letters[byte % (sizeof letters - 1)];
+    }
+    return out;
+}
+
+WAITS static int write_clouds(struct cloud *cloud, const char *url, struct error *err)
+{
+    struct arena *a = &cloud->arena;
+    char         *text = arena_printf(a,
+                                      "clouds:\n"
+                                              "  ringstack:\n    region_name: RegionOne\n    identity_api_version: 3\n    auth:\n"
+                                              "      auth_url: %s\n      username: admin\n      password: %s\n      project_name: admin\n"
+                                              "      user_domain_name: Default\n      project_domain_name: Default\n"
+                                              "  ringstack-demo:\n    region_name: RegionOne\n    identity_api_version: 3\n    auth:\n"
+                                              "      auth_url: %s\n      username: demo\n      password: %s\n      project_name: demo\n"
+                                              "      user_domain_name: Default\n      project_domain_name: Default\n",
+                                      url, yaml_quote(a, cloud->admin_password), url, yaml_quote(a, cloud->demo_password));
+
+    return text ? write_file(cloud, "clouds.yaml", text, err) : error_set(err, -ENOMEM, "no memory");
+}
+
+WAITS int cloud_credentials_prepare(struct cloud *cloud, struct error *err)
 {
     const struct cloud_plan *plan = cloud->plan;
-    struct arena            *a = &cloud->arena;
-    const char              *scheme = plan->tls_cert ? "https" : "http";
+    struct control_entry     entry;
 
-    if (!cloud->admin_password) {
-        if (!have(cloud, "openrc"))
-            log_warn("cloud.no_credentials", "file=\"%s/openrc\" hint=\"it was removed; the password is stored only as a hash\"",
+    int rc = control_get(cloud->control, made_key, &cloud->arena, &entry);
+    if (rc == 0) {
+        if (!read_password(cloud, "openrc"))
+            log_warn("cloud.no_credentials", "file=\"%s/openrc\" hint=\"it was removed; passwords are stored only as hashes\"",
                      plan->data);
         return 0;
     }
-    char *url = arena_printf(a, "%s://%s:%u/v3", scheme, plan->listen, cloud_port(plan, RANK_IDENTITY));
-    if (!url)
+    if (rc != -ENOENT)
+        return error_set(err, rc, "control store: %s", error_text(rc));
+    cloud->admin_password = plan->admin_password ? arena_str(&cloud->arena, slice_str(plan->admin_password)) : read_password(cloud, "openrc");
+    cloud->demo_password = read_password(cloud, "openrc-demo");
+    if (!cloud->admin_password)
+        cloud->admin_password = random_password(cloud);
+    if (!cloud->demo_password)
+        cloud->demo_password = random_password(cloud);
+    char *url = arena_printf(&cloud->arena, "%s://%s:%u/v3", plan->tls_cert ? "https" : "http", plan->listen, cloud_port(plan, RANK_IDENTITY));
+    if (!cloud->admin_password || !cloud->demo_password || !url)
         return error_set(err, -ENOMEM, "no memory");
-    int rc = write_user(cloud, "openrc", "admin", "admin", cloud->admin_password, url, err);
-    if (rc == 0 && cloud->demo_password)
+    rc = write_user(cloud, "openrc", "admin", "admin", cloud->admin_password, url, err);
+    if (rc == 0)
         rc = write_user(cloud, "openrc-demo", "demo", "demo", cloud->demo_password, url, err);
-    if (rc != 0)
-        return rc;
-    char *text = arena_printf(a,
-                              "clouds:\n"
-                              "  ringstack:\n    region_name: RegionOne\n    identity_api_version: 3\n    auth:\n"
-                              "      auth_url: %s\n      username: admin\n      password: %s\n      project_name: admin\n"
-                              "      user_domain_name: Default\n      project_domain_name: Default\n"
-                              "  ringstack-demo:\n    region_name: RegionOne\n    identity_api_version: 3\n    auth:\n"
-                              "      auth_url: %s\n      username: demo\n      password: %s\n      project_name: demo\n"
-                              "      user_domain_name: Default\n      project_domain_name: Default\n",
-                              url, yaml_quote(a, cloud->admin_password), url,
-                              yaml_quote(a, cloud->demo_password ? cloud->demo_password : ""));
-    return text ? write_file(cloud, "clouds.yaml", text, err) : error_set(err, -ENOMEM, "no memory");
+    if (rc == 0)
+        rc = write_clouds(cloud, url, err);
+    return rc;
+}
+
+WAITS int cloud_credentials_made(struct cloud *cloud, struct error *err)
+{
+    if (!cloud->admin_password)
+        return 0;
+    int rc = control_put(cloud->control, made_key, SLICE("1"), NULL);
+    return rc == 0 ? 0 : error_set(err, rc, "control store: %s", error_text(rc));
 }

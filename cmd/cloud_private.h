@@ -43,7 +43,7 @@ struct cloud {
     struct object_service *objects;
     struct http_server    *keystone, *swift, *metrics;
     struct tls            *tls;
-    char                  *admin_password, *demo_password;   /* Set when just created; wiped after writing. */
+    char                  *admin_password, *demo_password;   /* Of a fresh cloud; NULL once users exist. */
     struct arena           arena;
     bool                   ready, stopping;
     int                    status;
@@ -60,7 +60,9 @@ WAITS void cloud_devices_close(struct cloud *cloud);
 int        cloud_devices_watch(struct cloud *cloud);
 void       cloud_directory_init(struct cloud *cloud);
 
-/* cloud_credentials.c: openrc and clouds.yaml, mode 0600. */
-WAITS int cloud_write_credentials(struct cloud *cloud, struct error *err);
+/* cloud_credentials.c: passwords of a fresh cloud, kept in openrc, openrc-demo and clouds.yaml, mode 0600. The first
+ * sets admin_password and demo_password unless users were made before; the second marks that they were. */
+WAITS int cloud_credentials_prepare(struct cloud *cloud, struct error *err);
+WAITS int cloud_credentials_made(struct cloud *cloud, struct error *err);
 
 #endif

@@ -36,6 +36,7 @@ struct identity_context {
 
 struct identity_options {
     const char *admin_password;   /* Used when the admin is first created; NULL: random. */
+    const char *demo_password;    /* Likewise. */
     const char *public_host;      /* Of catalog URLs: "127.0.0.1". */
     uint16_t    port_base;        /* 0: the contract's default ports. */
     bool        tls;
