@@ -88,8 +88,10 @@ struct builder_report {
 int builder_report(const struct builder *builder, struct builder_report *ret_report, struct error *err);
 /* Slots of each device, by id: 'ret_parts' has builder_device_end() places. */
 void builder_parts(const struct builder *builder, uint32_t *ret_parts);
-/* What its weight entitles the device to, in slots. */
-double builder_share(const struct builder *builder, uint16_t id);
+/* What their weights entitle the devices to, in slots, by id; no device to more
+ * than one replica of every partition. Fails with -E_UNAVAILABLE (fewer devices
+ * with weight than replicas) or -ENOMEM. */
+int builder_shares(const struct builder *builder, double *ret_shares, struct error *err);
 
 /* The devices of a partition by slot, RING_NONE where unplaced; returns their
  * number. 'ret_devices' has RING_SET_MAX places. */

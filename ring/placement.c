@@ -1,0 +1,713 @@
+/* ring/placement.c - which slots to move to bring every tier to its target.
+ *
+ * Level by level, from regions to devices, each parent shares its slots out
+ * among its children. A slot that leaves its device is lifted: it belongs to a
+ * tier, and to no device until the last level. At each level:
+ *
+ *   1. lifted slots of the parent go to a child each;
+ *   2. partitions with too many replicas in a child lose one to a sibling;
+ *   3. children over their target lose slots to those under it, directly or by
+ *      a chain of swaps where the partitions in question are in both already.
+ *
+ * A lifted slot may be sent on freely, any other only if its partition has not
+ * moved yet. Slots are taken from devices that have too many wherever possible,
+ * so that one move serves every level.
+ *
+ * Where nothing is placed yet, step 1 has an exact answer. Write the parent's
+ * slots in a circle such that two of one partition are a full round of all
+ * partitions apart, and cut it into arcs, one a child: then no arc has more of
+ * a partition than it must. Each parent shuffles its own circle, so that any
+ * two devices share about as many partitions as any two others. */
+#include "ring/placement.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+    CHAIN_MAX = 4,              /* Moves in one chain of swaps; longer ones cost more than they mend. */
+    CHAIN_LOOKS = 1 << 24       /* Slots looked at for chains in one run: well under a second. */
+};
+
+static const uint32_t LIFTED = 1u << 31;   /* Set in 'place' of a slot that left its device. */
+
+struct run {
+    struct placement *p;
+    struct tier      *tier;
+    const struct tiers *tiers;
+    size_t            slots;
+    uint32_t         *place;      /* By slot: its tier, maybe with LIFTED; TIER_NONE: no such slot. */
+    uint32_t         *list;       /* Lifted slots by parent. */
+    uint32_t         *begin;      /* By tier: where its run in 'list' begins. */
+    uint32_t         *heap;       /* Siblings as a heap, neediest first, at their own places. */
+    uint32_t         *heap_at;    /* By tier: index in 'heap'. */
+    uint8_t          *some_least; /* By tier: a child must hold something of every partition. */
+    uint32_t         *count;      /* By tier: replicas of the partition in question. */
+    uint32_t         *held;       /* Slots by leaf, as they were at the start. */
+    uint32_t         *held_begin; /* By leaf index, and one past. */
+    uint32_t         *from_slot, *from_tier, *queue;   /* Search for chains. */
+    uint32_t         *runs;       /* First slots of the partitions on a circle. */
+    uint32_t          chain_looks;
+    uint64_t          random;
+};
+
+static uint64_t draw(struct run *run, uint64_t below)
+{
+    run->random += 0x9e3779b97f4a7c15u;
+    return (uint64_t)((unsigned __int128)tier_mix(run->random) * below >> 64);
+}
+
+static void shuffle(struct run *run, uint32_t *list, size_t count)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t   j = draw(run, i);
+        uint32_t t = list[i - 1];
+        list[i - 1] = list[j];
+        list[j] = t;
+    }
+}
+
+static inline uint32_t tier_at(const struct run *run, size_t slot, int level)
+{
+    return run->tier[run->place[slot] & ~LIFTED].above[level];
+}
+
+static inline bool is_lifted(const struct run *run, size_t slot)
+{
+    return run->place[slot] & LIFTED;
+}
+
+/* Slots that the partition has, whatever their state. */
+static inline unsigned slots_of(const struct run *run, uint32_t partition)
+{
+    return run->p->replicas - (partition >= run->p->full);
+}
+
+static inline int64_t need_of(const struct run *run, uint32_t tier)
+{
+    return (int64_t)run->tier[tier].target - (int64_t)run->tier[tier].now;
+}
+
+/* The heap of the siblings of 'tier', and its size. */
+static uint32_t *heap_of(struct run *run, uint32_t parent, uint32_t *ret_size)
+{
+    *ret_size = run->tier[parent].children;
+    return run->heap + run->tier[parent].child;
+}
+
+static inline bool needier(const struct run *run, uint32_t a, uint32_t b)
+{
+    int64_t x = need_of(run, a), y = need_of(run, b);
+    return x != y ? x > y : a < b;
+}
+
+static void heap_put(struct run *run, uint32_t *heap, uint32_t at, uint32_t tier)
+{
+    heap[at] = tier;
+    run->heap_at[tier] = at;
+}
+
+static void heap_down(struct run *run, uint32_t *heap, uint32_t size, uint32_t at)
+{
+    uint32_t tier = heap[at];
+
+    for (uint32_t child; (child = 2 * at + 1) < size; at = child) {
+        if (child + 1 < size && needier(run, heap[child + 1], heap[child]))
+            child++;
+        if (!needier(run, heap[child], tier))
+            break;
+        heap_put(run, heap, at, heap[child]);
+    }
+    heap_put(run, heap, at, tier);
+}
+
+static void heap_up(struct run *run, uint32_t *heap, uint32_t at)
+{
+    uint32_t tier = heap[at];
+
+    for (; at > 0 && needier(run, tier, heap[(at - 1) / 2]); at = (at - 1) / 2)
+        heap_put(run, heap, at, heap[(at - 1) / 2]);
+    heap_put(run, heap, at, tier);
+}
+
+static void heap_build(struct run *run, uint32_t parent)
+{
+    uint32_t  size;
+    uint32_t *heap = heap_of(run, parent, &size);
+
+    for (uint32_t i = 0; i < size; i++)
+        heap_put(run, heap, i, run->tier[parent].child + i);
+    for (uint32_t i = size / 2; i-- > 0;)
+        heap_down(run, heap, size, i);
+}
+
+/* One slot more or less in a tier whose siblings are in a heap. */
+static void count_in(struct run *run, uint32_t tier, int change)
+{
+    uint32_t  size;
+    uint32_t *heap = heap_of(run, run->tier[tier].parent, &size);
+
+    run->tier[tier].now += (uint64_t)(int64_t)change;
+    if (change > 0)
+        heap_down(run, heap, size, run->heap_at[tier]);
+    else
+        heap_up(run, heap, run->heap_at[tier]);
+}
+
+/* Counts the partition's replicas by tier of a level; uncount() undoes it. */
+static void count_partition(struct run *run, uint32_t partition, int level)
+{
+    size_t first = (size_t)partition * run->p->replicas;
+
+    for (unsigned r = 0; r < slots_of(run, partition); r++) {
+        const struct tier *t = &run->tier[run->place[first + r] & ~LIFTED];
+        if (t->level >= level)
+            run->count[t->above[level]]++;
+    }
+}
+
+static void uncount_partition(struct run *run, uint32_t partition, int level)
+{
+    size_t first = (size_t)partition * run->p->replicas;
+
+    for (unsigned r = 0; r < slots_of(run, partition); r++) {
+        const struct tier *t = &run->tier[run->place[first + r] & ~LIFTED];
+        if (t->level >= level)
+            run->count[t->above[level]] = 0;
+    }
+}
+
+/* Whether a device with weight beneath 'tier' is left that the partition is not on. */
+static bool has_room(const struct run *run, uint32_t partition, uint32_t tier)
+{
+    const struct tier *t = &run->tier[tier];
+    uint32_t           used = run->count[tier];
+    size_t             first = (size_t)partition * run->p->replicas;
+
+    if (used < t->able)
+        return true;
+    for (unsigned r = 0; r < slots_of(run, partition); r++) {
+        const struct tier *at = &run->tier[run->place[first + r] & ~LIFTED];
+        if (at->level == TIER_DEVICE && at->able == 0 && at->above[t->level] == tier)
+            used--;
+    }
+    return used < t->able;
+}
+
+/* A child for one more replica of the partition whose replicas are counted:
+ * first one that should have more of it, then the neediest that may. With
+ * 'needy', only one below its target. TIER_NONE if there is none. */
+static uint32_t choose_child(struct run *run, uint32_t parent, uint32_t partition, bool needy)
+{
+    const struct tier *t = &run->tier[parent];
+    uint32_t          *heap, size, popped[RING_SET_MAX + 1], pops = 0, best = TIER_NONE;
+
+    if (run->some_least[parent])
+        for (uint32_t c = t->child; c < t->child + t->children; c++)
+            if (run->count[c] < run->tier[c].least && has_room(run, partition, c) &&
+                (!needy || need_of(run, c) > 0) && (best == TIER_NONE || needier(run, c, best)))
+                best = c;
+    if (best != TIER_NONE)
+        return best;
+    /* The partition blocks at most as many children as it has replicas; those
+     * that may hold none are past all that may hold some, for want of a target. */
+    heap = heap_of(run, parent, &size);
+    while (size > 0 && pops <= RING_SET_MAX) {
+        uint32_t top = heap[0];
+        if (needy && need_of(run, top) <= 0)
+            break;
+        if (run->count[top] < run->tier[top].most && has_room(run, partition, top)) {
+            best = top;
+            break;
+        }
+        popped[pops++] = top;
+        if (--size > 0) {
+            heap_put(run, heap, 0, heap[size]);
+            heap_down(run, heap, size, 0);
+        }
+    }
+    for (; pops > 0; pops--) {
+        heap_put(run, heap, size, popped[pops - 1]);
+        heap_up(run, heap, size++);
+    }
+    return best;
+}
+
+/* The child least worth regretting when none is right. */
+static uint32_t choose_any(const struct run *run, uint32_t parent, uint32_t partition)
+{
+    const struct tier *t = &run->tier[parent];
+    uint32_t           best = TIER_NONE;
+    int64_t            best_over = INT64_MAX;
+
+    for (uint32_t c = t->child; c < t->child + t->children; c++) {
+        int64_t over = (int64_t)run->count[c] - (int64_t)run->tier[c].most;
+        if (has_room(run, partition, c) &&
+            (over < best_over || (over == best_over && needier(run, c, best)))) {
+            best = c;
+            best_over = over;
+        }
+    }
+    return best;
+}
+
+/* Takes a slot out of 'from' and lets it belong to its sibling 'to'. */
+static void shift(struct run *run, size_t slot, uint32_t from, uint32_t to)
+{
+    if (!is_lifted(run, slot)) {
+        uint32_t leaf = run->place[slot];
+        for (int l = run->tier[from].level + 1; l < TIER_LEVELS; l++)
+            run->tier[run->tier[leaf].above[l]].now--;
+        run->p->rests[slot / run->p->replicas] = 1;
+    }
+    count_in(run, from, -1);
+    count_in(run, to, 1);
+    run->place[slot] = to | LIFTED;
+}
+
+/* Step 1, where nothing of the parent is placed: see the top of the file.
+ * Returns false when the parent's slots do not have that form. */
+static bool place_circle(struct run *run, uint32_t parent, uint32_t *list, size_t count)
+{
+    const struct tier *t = &run->tier[parent];
+    unsigned           stride = run->p->replicas, most = 0, least = UINT32_MAX, round = 0;
+    uint64_t           targets = 0, left;
+    size_t             partitions = 0, longer = 0, k = 0;
+    uint32_t           child = t->child;
+
+    for (uint32_t c = t->child; c < t->child + t->children; c++)
+        targets += run->tier[c].target;
+    if (targets != count || t->now != count)
+        return false;
+    for (size_t i = 0, end; i < count; i = end) {
+        unsigned length;
+        for (end = i + 1; end < count && list[end] / stride == list[i] / stride; end++)
+            ;
+        length = (unsigned)(end - i);
+        most = length > most ? length : most;
+        least = length < least ? length : least;
+        shuffle(run, list + i, length);   /* No zone gets all the first replicas. */
+        run->runs[partitions++] = (uint32_t)i;
+    }
+    for (uint32_t c = t->child; c < t->child + t->children && t->level + 1 == TIER_DEVICE; c++)
+        if (run->tier[c].target > partitions)
+            return false;
+    if (most - least > 1)
+        return false;
+    shuffle(run, run->runs, partitions);
+    if (most > least)   /* Partitions with one more go first, a round apart from their last. */
+        for (size_t i = 0; i < partitions; i++) {
+            uint32_t at = run->runs[i];
+            if (at + most <= count && list[at + most - 1] / stride == list[at] / stride) {
+                run->runs[i] = run->runs[longer];
+                run->runs[longer++] = at;
+            }
+        }
+    left = run->tier[child].target;
+    for (size_t placed = 0; placed < count; placed++) {
+        while (left == 0)
+            left = run->tier[++child].target;
+        left--;
+        run->place[list[run->runs[k] + round]] = child | LIFTED;
+        run->tier[child].now++;
+        if (++k == partitions) {
+            k = 0;
+            round++;
+            if (round == least)
+                partitions = longer;
+        }
+    }
+    return true;
+}
+
+/* Step 1, one slot after another, in random order. */
+static void place_one_by_one(struct run *run, uint32_t parent, uint32_t *list, size_t count)
+{
+    int level = run->tier[parent].level + 1;
+
+    shuffle(run, list, count);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t partition = list[i] / run->p->replicas, to;
+
+        count_partition(run, partition, level);
+        to = choose_child(run, parent, partition, false);
+        if (to == TIER_NONE)
+            to = choose_any(run, parent, partition);
+        assert(to != TIER_NONE);   /* tiers_init() saw enough devices, has_room() keeps count. */
+        uncount_partition(run, partition, level);
+        run->place[list[i]] = to | LIFTED;
+        count_in(run, to, 1);
+    }
+}
+
+/* Gathers the lifted slots by parent, in ascending order, and places them. */
+static void place_lifted(struct run *run, int level)
+{
+    uint32_t first = run->tiers->level[level - 1], end = run->tiers->level[level];
+
+    for (uint32_t t = first; t <= end; t++)
+        run->begin[t] = 0;
+    for (size_t s = 0; s < run->slots; s++)
+        if (run->place[s] != TIER_NONE && is_lifted(run, s))
+            run->begin[(run->place[s] & ~LIFTED) + 1]++;
+    for (uint32_t t = first; t < end; t++)
+        run->begin[t + 1] += run->begin[t];
+    for (size_t s = 0; s < run->slots; s++)
+        if (run->place[s] != TIER_NONE && is_lifted(run, s))
+            run->list[run->begin[run->place[s] & ~LIFTED]++] = (uint32_t)s;
+    for (uint32_t t = end; t > first; t--)
+        run->begin[t] = run->begin[t - 1];
+    run->begin[first] = 0;
+    for (uint32_t t = first; t < end; t++) {
+        uint32_t *list = run->list + run->begin[t];
+        size_t    count = run->begin[t + 1] - run->begin[t];
+        if (count && place_circle(run, t, list, count))
+            count = 0;
+        heap_build(run, t);
+        if (count)
+            place_one_by_one(run, t, list, count);
+    }
+}
+
+/* The partition's slot in 'tier' that is best to take: a lifted one, or the one
+ * whose device has most too many. SIZE_MAX if it has none that may move. */
+static size_t slot_to_take(const struct run *run, uint32_t partition, uint32_t tier)
+{
+    size_t  first = (size_t)partition * run->p->replicas, best = SIZE_MAX;
+    int64_t best_need = INT64_MAX;
+
+    for (unsigned r = 0; r < slots_of(run, partition); r++) {
+        const struct tier *t = &run->tier[run->place[first + r] & ~LIFTED];
+        if (t->level < run->tier[tier].level || t->above[run->tier[tier].level] != tier)
+            continue;
+        if (is_lifted(run, first + r))
+            return first + r;
+        if (!run->p->rests[partition] && need_of(run, tier_at(run, first + r, TIER_DEVICE)) < best_need) {
+            best = first + r;
+            best_need = need_of(run, tier_at(run, first + r, TIER_DEVICE));
+        }
+    }
+    return best;
+}
+
+/* Step 2 for one partition: whether it moved a replica out of 'from'. */
+static bool disperse_from(struct run *run, uint32_t partition, uint32_t from)
+{
+    uint32_t parent = run->tier[from].parent, to;
+    size_t   slot;
+
+    slot = slot_to_take(run, partition, from);
+    if (slot == SIZE_MAX)
+        return false;
+    to = choose_child(run, parent, partition, false);
+    if (to == TIER_NONE || to == from)
+        return false;
+    /* It must be a gain: a domain with too many has one less, or one more domain is used. */
+    if (run->count[from] <= run->tier[from].most &&
+        (run->count[to] >= run->tier[to].least || run->count[from] < run->count[to] + 2))
+        return false;
+    shift(run, slot, from, to);
+    return true;
+}
+
+static void disperse(struct run *run, int level)
+{
+    for (uint32_t partition = 0; partition < run->p->partitions; partition++) {
+        size_t   first = (size_t)partition * run->p->replicas;
+        unsigned count = slots_of(run, partition);
+        uint32_t from = TIER_NONE;
+        bool     done = false;
+
+        count_partition(run, partition, level);
+        for (unsigned r = 0; r < count && !done; r++) {
+            const struct tier *t;
+            from = tier_at(run, first + r, level);
+            t = &run->tier[from];
+            /* A tier of weight 0 is drained by step 3, at its pace. */
+            if (t->most == 0 || run->count[from] < 2 ||
+                (run->count[from] <= t->most && !run->some_least[t->parent]))
+                continue;
+            done = disperse_from(run, partition, from);
+        }
+        uncount_partition(run, partition, level);
+        if (done)
+            run->count[from] = 0;   /* The replica that moved was counted there. */
+    }
+}
+
+/* Step 3 for one slot: sends it from the overfull 'from' to a needy sibling. */
+static bool relieve(struct run *run, size_t slot, uint32_t from)
+{
+    uint32_t partition = (uint32_t)(slot / run->p->replicas);
+    int      level = run->tier[from].level;
+    uint32_t to;
+    bool     spare;
+
+    if (!is_lifted(run, slot) && run->p->rests[partition])
+        return false;
+    count_partition(run, partition, level);
+    spare = run->count[from] > run->tier[from].least;
+    to = choose_child(run, run->tier[from].parent, partition, true);
+    if (to != TIER_NONE && !spare && run->count[to] >= run->tier[to].least)
+        to = TIER_NONE;
+    uncount_partition(run, partition, level);
+    if (to == TIER_NONE)
+        return false;
+    shift(run, slot, from, to);
+    return true;
+}
+
+/* Whether every tier from the one below 'top' down to the leaf has too many. */
+static bool overfull_below(const struct run *run, uint32_t top, uint32_t leaf)
+{
+    for (int l = run->tier[top].level + 1; l < TIER_LEVELS; l++)
+        if (need_of(run, run->tier[leaf].above[l]) >= 0)
+            return false;
+    return true;
+}
+
+/* How picky drain() is about the device that a slot is taken from. */
+enum { OVERFULL_AT_ALL_LEVELS, OVERFULL, ANY_DEVICE, PICKS };
+
+static bool may_take(const struct run *run, uint32_t from, uint32_t leaf, int pick)
+{
+    if (need_of(run, from) >= 0)
+        return false;
+    return pick == ANY_DEVICE || (pick == OVERFULL ? need_of(run, leaf) < 0 : overfull_below(run, from, leaf));
+}
+
+/* Step 3 for one overfull tier, without chains. */
+static void drain(struct run *run, uint32_t from)
+{
+    const struct tier *t = &run->tier[from];
+    uint32_t           leaf0 = run->tiers->level[TIER_DEVICE];
+
+    for (uint32_t i = run->begin[t->parent]; i < run->begin[t->parent + 1] && need_of(run, from) < 0; i++)
+        if (run->place[run->list[i]] == (from | LIFTED))
+            relieve(run, run->list[i], from);
+    for (int pick = 0; pick < PICKS; pick++)
+        for (uint32_t leaf = t->leaf; leaf < t->leaf + t->leaves; leaf++)
+            for (uint32_t i = run->held_begin[leaf - leaf0];
+                 i < run->held_begin[leaf - leaf0 + 1] && may_take(run, from, leaf, pick); i++)
+                if (run->place[run->held[i]] == leaf)
+                    relieve(run, run->held[i], from);
+}
+
+/* Marks the siblings that the slot could go to from 'from'; returns a needy one
+ * if there is one, else TIER_NONE. */
+static uint32_t chain_look(struct run *run, size_t slot, uint32_t from, uint32_t *unseen, uint32_t *unseen_count,
+                           uint32_t *queued)
+{
+    uint32_t partition = (uint32_t)(slot / run->p->replicas), found = TIER_NONE;
+    int      level = run->tier[from].level;
+
+    count_partition(run, partition, level);
+    for (uint32_t i = 0; i < *unseen_count && run->count[from] > run->tier[from].least;) {
+        uint32_t to = unseen[i];
+        if (run->count[to] >= run->tier[to].most || !has_room(run, partition, to)) {
+            i++;
+            continue;
+        }
+        run->from_slot[to] = (uint32_t)slot;
+        run->from_tier[to] = from;
+        if (need_of(run, to) > 0) {
+            found = to;
+            break;
+        }
+        unseen[i] = unseen[--*unseen_count];
+        run->queue[(*queued)++] = to;
+    }
+    uncount_partition(run, partition, level);
+    return found;
+}
+
+static bool chain_movable(const struct run *run, size_t slot)
+{
+    return is_lifted(run, slot) || !run->p->rests[slot / run->p->replicas];
+}
+
+/* Looks through the slots of 'from' for ways out of it. */
+static uint32_t chain_step(struct run *run, uint32_t from, uint32_t *unseen, uint32_t *unseen_count,
+                           uint32_t *queued)
+{
+    const struct tier *t = &run->tier[from];
+    uint32_t           leaf0 = run->tiers->level[TIER_DEVICE], found = TIER_NONE;
+    uint32_t           held = run->held_begin[t->leaf - leaf0];
+    uint32_t           held_end = run->held_begin[t->leaf + t->leaves - leaf0];
+
+    for (uint32_t i = run->begin[t->parent]; i < run->begin[t->parent + 1] && found == TIER_NONE; i++) {
+        if (run->chain_looks++ >= CHAIN_LOOKS)
+            break;
+        if (run->place[run->list[i]] == (from | LIFTED))
+            found = chain_look(run, run->list[i], from, unseen, unseen_count, queued);
+    }
+    for (uint32_t i = held; i < held_end && found == TIER_NONE && run->chain_looks++ < CHAIN_LOOKS; i++)
+        if (!is_lifted(run, run->held[i]) && tier_at(run, run->held[i], t->level) == from &&
+            chain_movable(run, run->held[i]))
+            found = chain_look(run, run->held[i], from, unseen, unseen_count, queued);
+    return found;
+}
+
+/* Moves one slot along each step of the chain that ends at 'to'. */
+static bool chain_apply(struct run *run, uint32_t over, uint32_t to)
+{
+    uint32_t steps[CHAIN_MAX], count = 0;
+
+    for (uint32_t at = to; at != over; at = run->from_tier[at]) {
+        if (count == CHAIN_MAX)
+            return false;
+        for (uint32_t i = 0; i < count; i++)   /* A partition moves once; and its counts must hold. */
+            if (run->from_slot[steps[i]] / run->p->replicas == run->from_slot[at] / run->p->replicas)
+                return false;
+        steps[count++] = at;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        shift(run, run->from_slot[steps[i]], run->from_tier[steps[i]], steps[i]);
+    return true;
+}
+
+/* Step 3 by chains: a search in breadth from 'over' to any needy sibling. */
+static bool chain(struct run *run, uint32_t over)
+{
+    const struct tier *parent = &run->tier[run->tier[over].parent];
+    uint32_t          *unseen = run->queue + run->tiers->count, unseen_count = 0, queued = 0;
+
+    for (uint32_t c = parent->child; c < parent->child + parent->children; c++)
+        if (c != over && run->tier[c].most > 0)
+            unseen[unseen_count++] = c;
+    run->queue[queued++] = over;
+    for (uint32_t i = 0; i < queued && run->chain_looks < CHAIN_LOOKS; i++) {
+        uint32_t to = chain_step(run, run->queue[i], unseen, &unseen_count, &queued);
+        if (to != TIER_NONE)
+            return chain_apply(run, over, to);
+    }
+    return false;
+}
+
+static void balance(struct run *run, int level)
+{
+    for (uint32_t t = run->tiers->level[level]; t < run->tiers->level[level + 1]; t++)
+        if (need_of(run, t) < 0)
+            drain(run, t);
+    for (uint32_t t = run->tiers->level[level]; t < run->tiers->level[level + 1]; t++)
+        while (need_of(run, t) < 0 && run->chain_looks < CHAIN_LOOKS && chain(run, t))
+            ;
+}
+
+/* Puts every slot where it is and counts; what has no device is lifted. */
+static void survey(struct run *run)
+{
+    struct placement *p = run->p;
+
+    for (size_t s = 0; s < run->slots; s++) {
+        uint32_t partition = (uint32_t)(s / p->replicas), leaf;
+        if (s - (size_t)partition * p->replicas >= slots_of(run, partition)) {
+            run->place[s] = TIER_NONE;
+            continue;
+        }
+        leaf = tier_leaf(run->tiers, p->slots[s]);
+        run->place[s] = leaf == TIER_NONE ? LIFTED : leaf;
+        if (leaf == TIER_NONE)
+            p->placed++;
+        else
+            run->tier[leaf].now++;
+    }
+    for (uint32_t t = run->tiers->level[TIER_DEVICE]; t < run->tiers->count; t++)
+        for (int l = 0; l < TIER_DEVICE; l++)
+            run->tier[run->tier[t].above[l]].now += run->tier[t].now;
+    run->tier[0].now += p->placed;
+}
+
+/* Lists the slots by leaf, those of overfull leaves shuffled. */
+static void list_held(struct run *run)
+{
+    uint32_t leaf0 = run->tiers->level[TIER_DEVICE], leaves = run->tiers->count - leaf0;
+
+    for (uint32_t i = 0; i < leaves; i++)
+        run->held_begin[i + 1] = run->held_begin[i] + (uint32_t)run->tier[leaf0 + i].now;
+    for (size_t s = 0; s < run->slots; s++)
+        if (run->place[s] != TIER_NONE && !is_lifted(run, s))
+            run->held[run->held_begin[run->place[s] - leaf0]++] = (uint32_t)s;
+    for (uint32_t i = leaves; i > 0; i--)
+        run->held_begin[i] = run->held_begin[i - 1];
+    run->held_begin[0] = 0;
+    for (uint32_t i = 0; i < leaves; i++)
+        if (need_of(run, leaf0 + i) < 0)
+            shuffle(run, run->held + run->held_begin[i], run->held_begin[i + 1] - run->held_begin[i]);
+}
+
+/* One replica at a time: a partition of which something is placed does not move besides. */
+static void rest_placed(struct run *run)
+{
+    for (size_t s = 0; s < run->slots; s++)
+        if (run->place[s] == LIFTED)
+            run->p->rests[s / run->p->replicas] = 1;
+}
+
+/* Writes the devices back. */
+static void settle(struct run *run)
+{
+    for (size_t s = 0; s < run->slots; s++) {
+        uint16_t device;
+        if (run->place[s] == TIER_NONE)
+            continue;
+        device = run->tier[run->place[s] & ~LIFTED].device;
+        run->p->moved += device != run->p->slots[s] && tier_leaf(run->tiers, run->p->slots[s]) != TIER_NONE;
+        run->p->slots[s] = device;
+    }
+}
+
+int placement_run(struct placement *p, struct error *err)
+{
+    struct run run = { .p = p, .tier = p->tiers->tier, .tiers = p->tiers,
+                       .slots = (size_t)p->partitions * p->replicas, .random = tier_mix(p->seed) };
+    size_t     tiers = p->tiers->count;
+    int        rc;
+
+    run.place = malloc(run.slots * sizeof(*run.place));
+    run.list = malloc(run.slots * sizeof(*run.list));
+    run.held = malloc(run.slots * sizeof(*run.held));
+    run.runs = malloc(((size_t)p->partitions + 1) * sizeof(*run.runs));
+    run.begin = calloc(tiers + 2, sizeof(*run.begin));
+    run.heap = calloc(tiers, sizeof(*run.heap));
+    run.heap_at = calloc(tiers, sizeof(*run.heap_at));
+    run.some_least = calloc(tiers, sizeof(*run.some_least));
+    run.count = calloc(tiers, sizeof(*run.count));
+    run.held_begin = calloc(tiers + 1, sizeof(*run.held_begin));
+    run.from_slot = calloc(tiers, sizeof(*run.from_slot));
+    run.from_tier = calloc(tiers, sizeof(*run.from_tier));
+    run.queue = calloc(2 * tiers, sizeof(*run.queue));
+    if (!run.place || !run.list || !run.held || !run.runs || !run.begin || !run.heap || !run.heap_at ||
+        !run.some_least || !run.count || !run.held_begin || !run.from_slot || !run.from_tier || !run.queue) {
+        rc = error_set(err, -ENOMEM, "no memory to place %zu slots", run.slots);
+        goto out;
+    }
+    survey(&run);
+    rc = tiers_target(p->tiers, p->partitions, p->seed, err);
+    if (rc)
+        goto out;
+    for (uint32_t t = 1; t < p->tiers->count; t++)
+        run.some_least[run.tier[t].parent] |= run.tier[t].least > 0;
+    list_held(&run);
+    rest_placed(&run);
+    for (int level = TIER_REGION; level < TIER_LEVELS; level++) {
+        place_lifted(&run, level);
+        disperse(&run, level);
+        balance(&run, level);
+    }
+    settle(&run);
+out:
+    free(run.place);
+    free(run.list);
+    free(run.held);
+    free(run.runs);
+    free(run.begin);
+    free(run.heap);
+    free(run.heap_at);
+    free(run.some_least);
+    free(run.count);
+    free(run.held_begin);
+    free(run.from_slot);
+    free(run.from_tier);
+    free(run.queue);
+    return rc;
+}
