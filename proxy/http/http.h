@@ -28,7 +28,16 @@ enum {
     HTTP_BODY_TIMEOUT_MS = 60000,       /* Without any byte of the body. */
     HTTP_SEND_TIMEOUT_MS = 60000,       /* Without the client taking any byte. */
     HTTP_CONNECTIONS_MAX = 8192,        /* Per server; more are answered 503 and closed. */
-    HTTP_REQUESTS_MAX = 2048            /* Being handled; more are answered 503. */
+    HTTP_REQUESTS_MAX = 2048,           /* Being handled; more are answered 503. */
+    HTTP_QUERY_MAX = 256,               /* Parameters. */
+    HTTP_TRAILER_BYTES_MAX = 16 * 1024,
+    HTTP_DRAIN_BYTES_MAX = 64 * 1024,   /* Unread body that is read away to keep a connection. */
+    HTTP_LINGER_MS = 1000,              /* Gap after which a closing connection stops listening. */
+    HTTP_REPLY_HEAD_MAX = 64 * 1024,
+    HTTP_GATHER_BYTES = 16 * 1024,      /* Small writes of a stream are sent together. */
+    HTTP_SEND_PIECE_BYTES = 256 * 1024, /* What the client must take within one send timeout. */
+    HTTP_RETRY_AFTER_S = 1,             /* Of our own 503. */
+    HTTP_TRANS_ID_EXTRA_MAX = 28        /* X-Trans-Id-Extra; as much as fits into TASK_TRACE_MAX. */
 };
 
 struct http_server;
@@ -47,7 +56,7 @@ struct http_request {
     struct arena       arena;
     struct conn       *conn;
     struct slice       method;         /* "GET"; upper case as sent. */
-    struct slice       target;         /* As sent, for signatures and logs. */
+    struct slice       target;         /* As sent, for signatures and logs; raw bytes over 0x7f are let through. */
     struct slice       raw_path;       /* Before '?', as sent. */
     struct slice       path;           /* Percent-decoded; may contain any byte but NUL ("/v1/a/c/o"). */
     struct slice       raw_query;      /* After '?', as sent; empty if none. */
@@ -76,6 +85,8 @@ struct slice http_header(const struct http_request *rq, const char *name);
 bool http_header_prefix(const struct http_request *rq, const char *prefix, uint32_t *at, struct http_header *ret);
 /* data NULL when absent; "" (data not NULL) when present without a value. */
 struct slice http_query(const struct http_request *rq, const char *name);
+/* Bytes of the body that were not read yet; UINT64_MAX when chunked and not at its end. */
+uint64_t http_body_left(const struct http_request *rq);
 /* Next bytes of the body into 'data'; *ret_size 0: the end. Sends "100 Continue" before the first read when
  * asked for. -E_SYNTAX (bad chunk), -ETIMEDOUT, -E_CLOSED (client gone: fewer bytes than announced). */
 WAITS int http_body_read(struct http_request *rq, void *data, size_t capacity, size_t *ret_size);
@@ -85,7 +96,9 @@ WAITS int http_body_all(struct http_request *rq, size_t limit, struct slice *ret
 struct slice http_trailer(const struct http_request *rq, const char *name);
 
 /* --- Replying. A handler calls http_reply_begin() once, adds headers, then either sends one
- * body, or streams. Header values with control bytes are refused (-E_SYNTAX). --- */
+ * body, or streams. Names that are no tokens and values with control bytes are refused (-E_SYNTAX), so are
+ * the headers that the server makes itself (-EINVAL): Content-Length, Transfer-Encoding, Connection, Date, and the
+ * request ids. A handler that returns without a reply has replied 500. --- */
 void http_reply_begin(struct http_request *rq, int status);
 int  http_reply_header(struct http_request *rq, const char *name, struct slice value);
 int  http_reply_headerf(struct http_request *rq, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -95,6 +108,7 @@ WAITS int http_reply_empty(struct http_request *rq);   /* Content-Length: 0, or 
 /* Streams: 'size' known in advance (UINT64_MAX: chunked, or close for HTTP/1.0). */
 WAITS int http_reply_stream(struct http_request *rq, uint64_t size);
 WAITS int http_reply_write(struct http_request *rq, struct slice bytes);          /* Gathers small writes. */
+WAITS int http_reply_flush(struct http_request *rq);   /* Sends what was gathered so far. */
 WAITS int http_reply_end(struct http_request *rq);
 /* After a failure in mid-stream: the connection is closed so that the client sees a short body. */
 void http_reply_abort(struct http_request *rq);
@@ -106,11 +120,18 @@ int  http_reply_status(const struct http_request *rq);
 /* --- Server. --- */
 typedef WAITS void (*http_handler)(void *ctx, struct http_request *rq);
 
+/* Zero means the constant above; tests shorten them. */
+struct http_limits {
+    uint32_t header_timeout_ms, idle_timeout_ms, body_timeout_ms, send_timeout_ms, linger_ms;
+    uint32_t connections_max, requests_max;
+};
+
 struct http_server_options {
     const char *name;                  /* "object", "identity": for logs and metrics. */
     struct tls *tls;                   /* NULL: plain. */
     bool        swift_trans_id;        /* X-Trans-Id beside X-Openstack-Request-Id on every answer. */
     bool        access_log;
+    struct http_limits limits;
 };
 /* Handlers run for every request of a listener; routing by table is http_route() below. */
 struct http_server *http_server_new(struct env *env, const struct http_server_options *options,
@@ -118,7 +139,9 @@ struct http_server *http_server_new(struct env *env, const struct http_server_op
 int  http_server_listen(struct http_server *server, const char *address, struct error *err);   /* Spawns the accept task. */
 uint16_t http_server_port(const struct http_server *server);
 WAITS void http_server_stop(struct http_server *server, int64_t deadline);   /* No new requests; waits for those in flight. */
-struct http_server *http_server_free(struct http_server *server);
+struct http_server *http_server_free(struct http_server *server);   /* After http_server_stop(); accepts NULL. */
+uint32_t http_server_connections(const struct http_server *server);
+uint32_t http_server_requests(const struct http_server *server);   /* Being handled now. */
 
 /* --- Routing for REST services: a table is the API as data. --- */
 enum { HTTP_PARAMS_MAX = 8 };
