@@ -36,13 +36,16 @@ struct run {
     const struct tiers *tiers;
     size_t            slots;
     uint32_t         *place;      /* By slot: its tier, maybe with LIFTED; TIER_NONE: no such slot. */
+    uint32_t         *above[TIER_LEVELS]; /* By tier: as in 'tier', packed for the loops over all slots. */
+    size_t            lifted;     /* How many slots are. */
+    bool              listed;     /* 'held' is filled. */
     uint32_t         *list;       /* Lifted slots by parent. */
     uint32_t         *begin;      /* By tier: where its run in 'list' begins. */
     uint32_t         *heap;       /* Siblings as a heap, neediest first, at their own places. */
     uint32_t         *heap_at;    /* By tier: index in 'heap'. */
     uint8_t          *some_least; /* By tier: a child must hold something of every partition. */
     uint32_t         *count;      /* By tier: replicas of the partition in question. */
-    uint32_t         *held;       /* Slots by leaf, as they were at the start. */
+    uint32_t         *held;       /* Slots by leaf, as they were when first asked for. */
     uint32_t         *held_begin; /* By leaf index, and one past. */
     uint32_t         *from_slot, *from_tier, *queue;   /* Search for chains. */
     uint32_t         *runs;       /* First slots of the partitions on a circle. */
@@ -68,7 +71,7 @@ static void shuffle(struct run *run, uint32_t *list, size_t count)
 
 static inline uint32_t tier_at(const struct run *run, size_t slot, int level)
 {
-    return run->tier[run->place[slot] & ~LIFTED].above[level];
+    return run->above[level][run->place[slot] & ~LIFTED];
 }
 
 static inline bool is_lifted(const struct run *run, size_t slot)
@@ -258,6 +261,7 @@ static void shift(struct run *run, size_t slot, uint32_t from, uint32_t to)
         for (int l = run->tier[from].level + 1; l < TIER_LEVELS; l++)
             run->tier[run->tier[leaf].above[l]].now--;
         run->p->rests[slot / run->p->replicas] = 1;
+        run->lifted++;
     }
     count_in(run, from, -1);
     count_in(run, to, 1);
@@ -346,12 +350,12 @@ static void place_lifted(struct run *run, int level)
 
     for (uint32_t t = first; t <= end; t++)
         run->begin[t] = 0;
-    for (size_t s = 0; s < run->slots; s++)
+    for (size_t s = 0; s < run->slots && run->lifted; s++)
         if (run->place[s] != TIER_NONE && is_lifted(run, s))
             run->begin[(run->place[s] & ~LIFTED) + 1]++;
     for (uint32_t t = first; t < end; t++)
         run->begin[t + 1] += run->begin[t];
-    for (size_t s = 0; s < run->slots; s++)
+    for (size_t s = 0; s < run->slots && run->lifted; s++)
         if (run->place[s] != TIER_NONE && is_lifted(run, s))
             run->list[run->begin[run->place[s] & ~LIFTED]++] = (uint32_t)s;
     for (uint32_t t = end; t > first; t--)
@@ -409,29 +413,50 @@ static bool disperse_from(struct run *run, uint32_t partition, uint32_t from)
     return true;
 }
 
+/* Whether two replicas of the partition are in one tier of the level. */
+static inline bool has_pair(const struct run *run, const uint32_t *place, unsigned count, int level)
+{
+    const uint32_t *above = run->above[level];
+
+    for (unsigned r = 1; r < count; r++)
+        for (unsigned q = 0; q < r; q++)
+            if (above[place[r] & ~LIFTED] == above[place[q] & ~LIFTED])
+                return true;
+    return false;
+}
+
+static void disperse_partition(struct run *run, uint32_t partition, int level)
+{
+    size_t   first = (size_t)partition * run->p->replicas;
+    unsigned count = slots_of(run, partition);
+    uint32_t from = TIER_NONE;
+    bool     done = false;
+
+    count_partition(run, partition, level);
+    for (unsigned r = 0; r < count && !done; r++) {
+        const struct tier *t;
+        from = tier_at(run, first + r, level);
+        t = &run->tier[from];
+        /* A tier of weight 0 is drained by step 3, at its pace. */
+        if (t->most > 0 && run->count[from] >= 2 && (run->count[from] > t->most || run->some_least[t->parent]))
+            done = disperse_from(run, partition, from);
+    }
+    uncount_partition(run, partition, level);
+    if (done)
+        run->count[from] = 0;   /* The replica that moved was counted there. */
+}
+
+/* A partition with two replicas in one tier of the level is rare where there
+ * are tiers enough, so that is what everything is searched for. */
 static void disperse(struct run *run, int level)
 {
-    for (uint32_t partition = 0; partition < run->p->partitions; partition++) {
-        size_t   first = (size_t)partition * run->p->replicas;
-        unsigned count = slots_of(run, partition);
-        uint32_t from = TIER_NONE;
-        bool     done = false;
-
-        count_partition(run, partition, level);
-        for (unsigned r = 0; r < count && !done; r++) {
-            const struct tier *t;
-            from = tier_at(run, first + r, level);
-            t = &run->tier[from];
-            /* A tier of weight 0 is drained by step 3, at its pace. */
-            if (t->most == 0 || run->count[from] < 2 ||
-                (run->count[from] <= t->most && !run->some_least[t->parent]))
-                continue;
-            done = disperse_from(run, partition, from);
-        }
-        uncount_partition(run, partition, level);
-        if (done)
-            run->count[from] = 0;   /* The replica that moved was counted there. */
-    }
+    /* Where every parent has one child, there is no choice. */
+    if (run->tiers->level[level + 1] - run->tiers->level[level] ==
+        run->tiers->level[level] - run->tiers->level[level - 1])
+        return;
+    for (uint32_t partition = 0; partition < run->p->partitions; partition++)
+        if (has_pair(run, run->place + (size_t)partition * run->p->replicas, slots_of(run, partition), level))
+            disperse_partition(run, partition, level);
 }
 
 /* Step 3 for one slot: sends it from the overfull 'from' to a needy sibling. */
@@ -475,12 +500,37 @@ static bool may_take(const struct run *run, uint32_t from, uint32_t leaf, int pi
     return pick == ANY_DEVICE || (pick == OVERFULL ? need_of(run, leaf) < 0 : overfull_below(run, from, leaf));
 }
 
+/* Lists the slots by leaf that have not left theirs, those of overfull leaves shuffled. */
+static void list_held(struct run *run)
+{
+    uint32_t leaf0 = run->tiers->level[TIER_DEVICE], leaves = run->tiers->count - leaf0;
+
+    if (run->listed)
+        return;
+    run->listed = true;
+    for (size_t s = 0; s < run->slots; s++)
+        if (run->place[s] != TIER_NONE && !is_lifted(run, s))
+            run->held_begin[run->place[s] - leaf0 + 1]++;
+    for (uint32_t i = 0; i < leaves; i++)
+        run->held_begin[i + 1] += run->held_begin[i];
+    for (size_t s = 0; s < run->slots; s++)
+        if (run->place[s] != TIER_NONE && !is_lifted(run, s))
+            run->held[run->held_begin[run->place[s] - leaf0]++] = (uint32_t)s;
+    for (uint32_t i = leaves; i > 0; i--)
+        run->held_begin[i] = run->held_begin[i - 1];
+    run->held_begin[0] = 0;
+    for (uint32_t i = 0; i < leaves; i++)
+        if (need_of(run, leaf0 + i) < 0)
+            shuffle(run, run->held + run->held_begin[i], run->held_begin[i + 1] - run->held_begin[i]);
+}
+
 /* Step 3 for one overfull tier, without chains. */
 static void drain(struct run *run, uint32_t from)
 {
     const struct tier *t = &run->tier[from];
     uint32_t           leaf0 = run->tiers->level[TIER_DEVICE];
 
+    list_held(run);
     for (uint32_t i = run->begin[t->parent]; i < run->begin[t->parent + 1] && need_of(run, from) < 0; i++)
         if (run->place[run->list[i]] == (from | LIFTED))
             relieve(run, run->list[i], from);
@@ -598,55 +648,34 @@ static void survey(struct run *run)
 {
     struct placement *p = run->p;
 
-    for (size_t s = 0; s < run->slots; s++) {
-        uint32_t partition = (uint32_t)(s / p->replicas), leaf;
-        if (s - (size_t)partition * p->replicas >= slots_of(run, partition)) {
-            run->place[s] = TIER_NONE;
-            continue;
+    for (uint32_t partition = 0; partition < p->partitions; partition++) {
+        size_t   first = (size_t)partition * p->replicas;
+        unsigned count = slots_of(run, partition);
+        for (unsigned r = 0; r < count; r++) {
+            uint32_t leaf = tier_leaf(run->tiers, p->slots[first + r]);
+            run->place[first + r] = leaf == TIER_NONE ? LIFTED : leaf;
+            if (leaf == TIER_NONE) {
+                /* One replica at a time: where one is placed, no other moves. */
+                p->rests[partition] = 1;
+                run->lifted++;
+            } else {
+                run->tier[leaf].now++;
+            }
         }
-        leaf = tier_leaf(run->tiers, p->slots[s]);
-        run->place[s] = leaf == TIER_NONE ? LIFTED : leaf;
-        if (leaf == TIER_NONE)
-            p->placed++;
-        else
-            run->tier[leaf].now++;
+        if (count < p->replicas)
+            run->place[first + count] = TIER_NONE;
     }
+    p->placed = run->lifted;
     for (uint32_t t = run->tiers->level[TIER_DEVICE]; t < run->tiers->count; t++)
         for (int l = 0; l < TIER_DEVICE; l++)
             run->tier[run->tier[t].above[l]].now += run->tier[t].now;
     run->tier[0].now += p->placed;
 }
 
-/* Lists the slots by leaf, those of overfull leaves shuffled. */
-static void list_held(struct run *run)
-{
-    uint32_t leaf0 = run->tiers->level[TIER_DEVICE], leaves = run->tiers->count - leaf0;
-
-    for (uint32_t i = 0; i < leaves; i++)
-        run->held_begin[i + 1] = run->held_begin[i] + (uint32_t)run->tier[leaf0 + i].now;
-    for (size_t s = 0; s < run->slots; s++)
-        if (run->place[s] != TIER_NONE && !is_lifted(run, s))
-            run->held[run->held_begin[run->place[s] - leaf0]++] = (uint32_t)s;
-    for (uint32_t i = leaves; i > 0; i--)
-        run->held_begin[i] = run->held_begin[i - 1];
-    run->held_begin[0] = 0;
-    for (uint32_t i = 0; i < leaves; i++)
-        if (need_of(run, leaf0 + i) < 0)
-            shuffle(run, run->held + run->held_begin[i], run->held_begin[i + 1] - run->held_begin[i]);
-}
-
-/* One replica at a time: a partition of which something is placed does not move besides. */
-static void rest_placed(struct run *run)
-{
-    for (size_t s = 0; s < run->slots; s++)
-        if (run->place[s] == LIFTED)
-            run->p->rests[s / run->p->replicas] = 1;
-}
-
 /* Writes the devices back. */
 static void settle(struct run *run)
 {
-    for (size_t s = 0; s < run->slots; s++) {
+    for (size_t s = 0; s < run->slots && run->lifted; s++) {
         uint16_t device;
         if (run->place[s] == TIER_NONE)
             continue;
@@ -676,10 +705,16 @@ int placement_run(struct placement *p, struct error *err)
     run.from_slot = calloc(tiers, sizeof(*run.from_slot));
     run.from_tier = calloc(tiers, sizeof(*run.from_tier));
     run.queue = calloc(2 * tiers, sizeof(*run.queue));
-    if (!run.place || !run.list || !run.held || !run.runs || !run.begin || !run.heap || !run.heap_at ||
+    run.above[0] = calloc(TIER_LEVELS * tiers, sizeof(*run.above[0]));
+    if (!run.above[0] || !run.place || !run.list || !run.held || !run.runs || !run.begin || !run.heap || !run.heap_at ||
         !run.some_least || !run.count || !run.held_begin || !run.from_slot || !run.from_tier || !run.queue) {
         rc = error_set(err, -ENOMEM, "no memory to place %zu slots", run.slots);
         goto out;
+    }
+    for (int l = 0; l < TIER_LEVELS; l++) {
+        run.above[l] = run.above[0] + (size_t)l * tiers;
+        for (uint32_t t = 0; t < tiers; t++)
+            run.above[l][t] = run.tier[t].above[l];
     }
     survey(&run);
     rc = tiers_target(p->tiers, p->partitions, p->seed, err);
@@ -687,8 +722,6 @@ int placement_run(struct placement *p, struct error *err)
         goto out;
     for (uint32_t t = 1; t < p->tiers->count; t++)
         run.some_least[run.tier[t].parent] |= run.tier[t].least > 0;
-    list_held(&run);
-    rest_placed(&run);
     for (int level = TIER_REGION; level < TIER_LEVELS; level++) {
         place_lifted(&run, level);
         disperse(&run, level);
@@ -709,5 +742,6 @@ out:
     free(run.from_slot);
     free(run.from_tier);
     free(run.queue);
+    free(run.above[0]);
     return rc;
 }
