@@ -72,7 +72,7 @@ void http_body_init(struct http_connection *c)
 
 static int body_fail(struct http_connection *c, int rc)
 {
-    if (rc == -ECONNRESET || rc == -EPIPE || rc == -EIO)
+    if (rc == -ECONNRESET || rc == -EPROTO || rc == -EPIPE || rc == -EIO)
         rc = -E_CLOSED;
     c->body.rc = rc;
     c->keep = false;

@@ -218,7 +218,7 @@ static int finish_head(struct http_connection *c, bool has_size, uint64_t size)
 
 static int reply_fail(struct http_connection *c, int rc)
 {
-    if (rc == -ECONNRESET || rc == -EPIPE || rc == -EIO)
+    if (rc == -ECONNRESET || rc == -EPROTO || rc == -EPIPE || rc == -EIO)
         rc = -E_CLOSED;
     c->reply.rc = rc;
     c->keep = false;

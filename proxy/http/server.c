@@ -17,6 +17,7 @@ enum {
     REJECTS_MAX = 64,        /* Connections that are just being told 503; beyond it they are closed without a word. */
     EMPTY_LINES_MAX = 2,     /* Before a request line (RFC 9112, 2.2). */
     ACCEPT_PAUSE_MS = 10,
+    WARM_MS = 250,           /* How long an idle connection keeps its buffer. */
     LINGER_GAPS = 10         /* A closing connection listens for at most so many gaps. */
 };
 
@@ -129,15 +130,26 @@ static void skip_empty_lines(struct http_connection *c, uint32_t *lines)
         settle_buffer(c);
 }
 
-/* Waits for the first byte without holding a buffer. */
+/* Waits for the first byte. A busy connection's next request comes soon, and is read at once into a warm buffer;
+ * an idle one then waits without any. */
 WAITS static int wait_request(struct http_connection *c, bool first)
 {
     const struct http_limits *limits = &c->server->limits;
+    size_t size;
 
     if (c->in)
         return 0;
+    int64_t now = env_now(c->server->env);
+    int64_t deadline = now + (int64_t)(first ? limits->header_timeout_ms : limits->idle_timeout_ms) * NS_PER_MS;
+    int64_t warm = now + WARM_MS * NS_PER_MS;
     c->idle = true;
-    int rc = conn_wait_readable(c->conn, http_deadline(c, first ? limits->header_timeout_ms : limits->idle_timeout_ms));
+    int rc = http_in_fill(c, warm < deadline ? warm : deadline, &size);
+    if (rc == -ETIMEDOUT && warm < deadline) {
+        settle_buffer(c);
+        rc = conn_wait_readable(c->conn, deadline);
+    } else if (rc == 0 && size == 0) {
+        rc = -E_CLOSED;
+    }
     c->idle = false;
     return rc;
 }
@@ -271,6 +283,7 @@ WAITS static void linger(struct http_connection *c)
     uint8_t  scrap[4096];
     size_t   size;
 
+    conn_end(c->conn);
     while (!c->server->stopping) {
         int64_t deadline = http_deadline(c, gap_ms);
         c->idle = true;
