@@ -24,7 +24,7 @@
 COUNTER(work_overload, "Jobs refused because too many waited for a worker.");
 
 enum {
-    SWITCHES_A_TURN = 512,     /* Then sockets get a look, though tasks are still ready. */
+    SWITCHES_A_TURN = 128,     /* Then sockets get a look, though tasks are still ready. */
     IO_THREADS_DEFAULT = 24,
     TICK_MS = 5000,
     STUCK_TICKS = 2            /* A stop that takes longer is logged at each tick. */
@@ -289,6 +289,9 @@ static int loop_setup(struct kernel *k)
     rc = uv_async_init(&k->loop, &k->async, on_async);
     if (rc != 0)
         return rc;
+    rc = poller_init(&k->poller, &k->loop);
+    if (rc != 0)
+        return rc;
     uv_prepare_start(&k->prepare, on_prepare);
     uv_timer_start(&k->tick, on_tick, TICK_MS, TICK_MS);
     return 0;
@@ -314,6 +317,7 @@ int kernel_new(const struct kernel_options *options, struct env **ret_env, struc
     k->env.node_id = options->node_id;
     k->timer_at = TASK_FOREVER;
     k->root_fd = AT_FDCWD;
+    k->poller.epoll_fd = -1;
     k->done.wake = done_wake;
     k->done.arg = &k->async;
     rc = loop_setup(k);
@@ -391,6 +395,7 @@ struct env *kernel_free(struct env *env)
         assert(rc == 0);
         (void)rc;
     }
+    poller_done(&k->poller);
     sched_free(env->sched);
     if (k->root_fd >= 0)
         close(k->root_fd);

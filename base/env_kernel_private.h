@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "base/env.h"
+#include "base/poller.h"
 #include "base/worker.h"
 
 enum { KERNEL_SIGNALS_MAX = 8, KERNEL_RANDOM_BYTES = 256 };
@@ -26,6 +27,7 @@ struct kernel {
     uv_timer_t          timer;          /* The scheduler's next deadline, or an earlier time. */
     uv_timer_t          tick;           /* Gives idle memory back. */
     int64_t             timer_at;       /* What 'timer' is set to; TASK_FOREVER: not set. */
+    struct poller       poller;
     struct worker_done  done;
     struct worker_pool *pool[2];        /* By enum work_kind. */
     struct credit       room[2];        /* Jobs that may be queued. */
