@@ -64,7 +64,7 @@ static struct arena_block *block_get(size_t size)
 
 static void block_put(struct arena_block *block)
 {
-    if (block->size != ARENA_BLOCK_BYTES || cache.count >= ARENA_CACHE_MAX) {
+    if (block->size != ARENA_BLOCK_BYTES || cache.count + 1 > ARENA_CACHE_MAX) {
         free(block);
         return;
     }
