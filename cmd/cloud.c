@@ -90,15 +90,15 @@ WAITS static int start_network(struct cloud *cloud, struct error *err)
 
     if (plan->node_count < 2)
         return 0;
-    struct rpc_tcp_options options = { .rpc = cloud->rpc, .cluster_id = cloud->cluster_id, .listen = node_address(plan, plan->node_id) };
-    int                    rc = rpc_tcp_new(cloud->env, &options, &cloud->tcp, err);
+    struct rpc_tcp_options options = { .listen = node_address(plan, plan->node_id) };
+    int                    rc = rpc_tcp_new(cloud->rpc, cloud->cluster_id, &options, &cloud->tcp, err);
     if (rc != 0)
         return rc;
     for (uint32_t i = 0; i < plan->node_count; i++)
         if (plan->nodes[i].id != plan->node_id) {
-            rc = rpc_tcp_add_peer(cloud->tcp, plan->nodes[i].id, plan->nodes[i].address, err);
+            rc = rpc_tcp_add_peer(cloud->tcp, plan->nodes[i].id, plan->nodes[i].address);
             if (rc != 0)
-                return rc;
+                return error_set(err, rc, "node %u at %s: %s", plan->nodes[i].id, plan->nodes[i].address, error_text(rc));
         }
     return 0;
 }
@@ -311,7 +311,7 @@ static void cloud_free(struct cloud *cloud)
     blob_client_free(cloud->blobs);
     row_client_free(cloud->rows);
     storage_service_free(cloud->service);
-    rpc_tcp_free(cloud->tcp);
+    rpc_tcp_close(cloud->tcp);
     rpc_free(cloud->rpc);
     cloud_rings_done(cloud);
     tls_free(cloud->tls);
