@@ -90,6 +90,7 @@ struct rpc_slot {
 
 struct rpc {
     struct env          *env;
+    uint32_t             node;
     uint64_t             cluster_id;
     struct rpc_transport transport;
     struct rpc_method    methods[RPC_METHOD_MAX];
@@ -306,7 +307,7 @@ static int call_transmit(struct rpc *rpc, struct rpc_call *call)
     struct rpc_frame  frame;
     uint8_t          *memory;
     struct rpc_header header = {
-        .kind = RPC_REQUEST, .method = call->method, .from = rpc->env->node_id, .to = call->peer->node,
+        .kind = RPC_REQUEST, .method = call->method, .from = rpc->node, .to = call->peer->node,
         .cluster_id = rpc->cluster_id, .epoch = call->epoch, .call_id = call->id,
     };
     int rc;
@@ -398,7 +399,7 @@ static void answer_remote(struct rpc *rpc, struct rpc_serving *serving, int code
                           const char *text)
 {
     struct rpc_header header = {
-        .kind = RPC_REPLY, .method = serving->request.method, .code = code, .from = rpc->env->node_id,
+        .kind = RPC_REPLY, .method = serving->request.method, .code = code, .from = rpc->node,
         .to = serving->request.from, .cluster_id = rpc->cluster_id, .epoch = serving->request.epoch,
         .call_id = serving->call_id, .left_ms = RPC_LEFT_FOREVER,
     };
@@ -505,7 +506,7 @@ static int serve_spawn(struct rpc *rpc, const struct rpc_request *request, struc
 static void launch_local(struct rpc *rpc, struct rpc_call *call)
 {
     struct rpc_request request = {
-        .from = rpc->env->node_id, .method = call->method, .epoch = call->epoch, .deadline = call->deadline,
+        .from = rpc->node, .method = call->method, .epoch = call->epoch, .deadline = call->deadline,
     };
     struct rpc_message *message = call->message;
     int                 rc = slot_take(rpc, call);
@@ -588,7 +589,7 @@ int rpc_deliver(struct rpc *rpc, uint32_t from, struct slice head, const struct 
     int               rc = rpc_frame_unpack(head, payload, payload_count, tail, &header, &text, &packed);
 
     if (rc == 0 && (header.cluster_id != rpc->cluster_id || header.from != from ||
-                    header.to != rpc->env->node_id || from == rpc->env->node_id))
+                    header.to != rpc->node || from == rpc->node))
         rc = -E_FORBIDDEN;
     if (rc < 0) {
         counter_inc(rpc_frames_bad);
@@ -623,6 +624,7 @@ struct rpc *rpc_new(struct env *env, uint64_t cluster_id)
     if (!rpc)
         return NULL;
     rpc->env = env;
+    rpc->node = env->node_id;
     rpc->cluster_id = cluster_id;
     rpc->generation = env_random64(env) >> (SLOT_BITS + 1);
     return rpc;
@@ -684,7 +686,7 @@ void rpc_set_transport(struct rpc *rpc, const struct rpc_transport *transport)
 
 uint32_t rpc_node(const struct rpc *rpc)
 {
-    return rpc->env->node_id;
+    return rpc->node;
 }
 
 struct env *rpc_env(const struct rpc *rpc)
@@ -732,7 +734,7 @@ void rpc_fan_send(struct rpc_fan *fan, uint32_t tag, uint32_t node, uint16_t met
         call_done(call, -ECANCELED, false, error_text(-ECANCELED));
         return;
     }
-    if (node == rpc->env->node_id) {
+    if (node == rpc->node) {
         launch_local(rpc, call);
         return;
     }

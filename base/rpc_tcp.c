@@ -314,7 +314,7 @@ static WAITS int write_some(struct link *link)
 static int push_ping(struct link *link)
 {
     struct rpc_header header = {
-        .kind = RPC_PING, .from = link->tcp->env->node_id, .to = link->node, .cluster_id = link->tcp->cluster_id,
+        .kind = RPC_PING, .from = rpc_node(link->tcp->rpc), .to = link->node, .cluster_id = link->tcp->cluster_id,
     };
     struct rpc_frame frame;
     uint8_t         *memory;
@@ -491,7 +491,7 @@ static WAITS int hello_write(struct rpc_tcp *tcp, struct conn *conn, uint32_t ex
     bytes_put_u32le(&w, VERSION);
     bytes_put_u32le(&w, VERSION);
     bytes_put_u64le(&w, tcp->cluster_id);
-    bytes_put_u32le(&w, tcp->env->node_id);
+    bytes_put_u32le(&w, rpc_node(tcp->rpc));
     bytes_put_u32le(&w, expected);
     put_u64le(bytes + HELLO_BYTES - 8, XXH3_64bits(bytes, HELLO_BYTES - 8));
     return conn_write(conn, &iov, 1, deadline);
@@ -519,8 +519,8 @@ static WAITS int hello_read(struct rpc_tcp *tcp, struct conn *conn, int64_t dead
         return -E_TOO_NEW;
     node = get_u32le(bytes + 24);
     expected = get_u32le(bytes + 28);
-    if (get_u64le(bytes + 16) != tcp->cluster_id || node == tcp->env->node_id ||
-        (expected != 0 && expected != tcp->env->node_id))
+    if (get_u64le(bytes + 16) != tcp->cluster_id || node == rpc_node(tcp->rpc) ||
+        (expected != 0 && expected != rpc_node(tcp->rpc)))
         return -E_FORBIDDEN;
     *ret_node = node;
     return 0;
