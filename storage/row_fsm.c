@@ -127,11 +127,6 @@ int row_vote_step(struct row_vote *vote, uint8_t replica, enum row_answer answer
     return vote_judge(vote);
 }
 
-void row_vote_again(struct row_vote *vote, uint8_t replica)
-{
-    vote->not_now &= ~(UINT32_C(1) << replica);
-}
-
 int row_vote_deadline(struct row_vote *vote)
 {
     uint32_t answered = vote->yes | vote->never | vote->not_now | vote->unsent | vote->unknown;

@@ -98,8 +98,6 @@ struct row_vote {
 /* 'held': replicas that are known to have accepted the ballot already; the others are asked. */
 void row_vote_init(struct row_vote *vote, const struct row_members *members, uint32_t held);
 int  row_vote_step(struct row_vote *vote, uint8_t replica, enum row_answer answer, struct ballot highest, bool existed);
-/* The same ballot is sent to this replica again: its refusal counts no longer. */
-void row_vote_again(struct row_vote *vote, uint8_t replica);
 int  row_vote_deadline(struct row_vote *vote);
 
 /* --- A read's answers.

@@ -250,7 +250,7 @@ WAITS static int on_range(void *ctx, const struct rpc_request *request, struct r
     int                        rc;
 
     if (!q || !names_valid(&q->shard, &q->prefix) || q->from.len > ROW_NAME_MAX + 1 || q->to.len > ROW_NAME_MAX + 1 ||
-        q->delimiter.len > ROW_NAME_MAX || q->limit < 1 || q->limit > ROW_PAGE_MAX)
+        q->delimiter.len > ROW_NAME_MAX || q->limit < 1 || q->limit > ROW_PAGE_MAX + 1)
         return error_set(err, -E_LIMIT, "malformed row range");
     rc = store_of(ctx, q->device, &store);
     if (rc)

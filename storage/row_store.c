@@ -291,8 +291,8 @@ static int judge_accept(struct commit *c, struct row_op *op, struct batch_shard 
     }
     if (row->name.size && !op->repair && (shard->state.config_flags & (ROW_FLAG_SEALED | ROW_FLAG_TOMBSTONE)))
         return -E_GONE;
-    /* A full device still takes deletions: they make room. */
-    if (device->full && !(op->flags & ROW_FLAG_TOMBSTONE))
+    /* A full device still takes deletions, which make room, and what reads need to settle. */
+    if (device->full && !op->repair && !(op->flags & ROW_FLAG_TOMBSTONE))
         return -ENOSPC;
     counter_inc(row_accepts);
     if (mutant(MUTANT_ACK_BEFORE_SYNC)) {   /* The mutant's answer frees the request too early. */
