@@ -51,7 +51,8 @@ enum {
 #else
     STACK_BYTES = TASK_STACK_BYTES,
 #endif
-    POOL_TRIM_KEEP = 16        /* Stacks that sched_trim() leaves. */
+    POOL_TRIM_KEEP = 16,       /* Stacks that sched_trim() leaves. */
+    ENTRY_BYTES = 16 * 1024    /* More than the frames of task_entry() and switch_out() take. */
 };
 
 #define NO_TIMER UINT32_MAX
@@ -377,7 +378,8 @@ static void task_end(struct sched *sched, struct task *task)
     __tsan_destroy_fiber(task->fiber);
 #endif
 #if defined(__SANITIZE_ADDRESS__)
-    __asan_unpoison_memory_region(task->stack + GUARD_BYTES, STACK_BYTES - GUARD_BYTES);
+    /* Frames that ended took their marks away; those of task_entry() never end. */
+    __asan_unpoison_memory_region((uint8_t *)task - ENTRY_BYTES, ENTRY_BYTES);
 #endif
     stack_put(sched, task);
 }
