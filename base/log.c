@@ -153,6 +153,12 @@ static bool is_number(const char *p, size_t size)
     return true;
 }
 
+/* Leaves room to close what is open, so that a cut line is valid JSON, too. */
+static bool json_room(const struct line *line)
+{
+    return line->size < sizeof line->text - 64;
+}
+
 static const char *json_value(struct line *line, const char *p)
 {
     bool quoted = *p == '"';
@@ -164,7 +170,7 @@ static const char *json_value(struct line *line, const char *p)
     }
     p += quoted;
     line_str(line, "\"");
-    while (*p && *p != (quoted ? '"' : ' ')) {
+    while (*p && *p != (quoted ? '"' : ' ') && json_room(line)) {
         unsigned char c = (unsigned char)*p;
         p = quoted ? unescape_char(p, &c) : p + 1;
         json_char(line, c);
@@ -182,7 +188,7 @@ static void json_pairs(struct line *line, const char *p)
         if (*p == '\0')
             return;
         line_str(line, ",\"");
-        for (size_t i = 0; i < key; i++)
+        for (size_t i = 0; i < key && json_room(line); i++)
             json_char(line, (unsigned char)p[i]);
         line_str(line, "\":");
         p += key;
@@ -190,8 +196,7 @@ static void json_pairs(struct line *line, const char *p)
             p = json_value(line, p + 1);
         else
             line_str(line, "true");   /* A bare word is a flag. */
-        /* Room for the closing brace; a cut line stays valid JSON up to here. */
-        if (line->size > sizeof line->text - 256)
+        if (!json_room(line))
             return;
     }
 }
