@@ -8,7 +8,7 @@ static int store_of(struct storage_service *service, uint32_t device_id, struct 
 {
     struct device *device = device_id <= UINT16_MAX ? storage_service_device(service, (uint16_t)device_id) : NULL;
 
-    if (!device || device->state != DEVICE_IN_SERVICE || !device->rows)
+    if (!device || device->state != DEVICE_IN_SERVICE || !device->rows || !row_store_enter(device->rows))
         return -ENODEV;
     *ret_store = device->rows;
     return 0;
@@ -72,8 +72,10 @@ WAITS static int on_read(void *ctx, const struct rpc_request *request, struct rp
         return rc;
     rc = row_store_read(store, q->shard.data, slice_bin(&q->name), q->want,
                         (struct ballot) { q->config_time, q->config_node }, &reply->arena, &found);
+    rc = read_fault(store, rc);
+    row_store_leave(store);
     if (rc)
-        return read_fault(store, rc);
+        return rc;
     fill_read_reply(r, &found.head, found.data, found.highest, q->want != 0);
     reply->head = &r->base;
     return 0;
@@ -132,11 +134,11 @@ WAITS static int on_accept(void *ctx, const struct rpc_request *request, struct 
     if (!r)
         return -E_OVERLOAD;
     rs__row_accept_reply__init(r);
-    rc = store_of(ctx, q->device, &store);
-    if (rc == 0)
-        rc = payload_of(request->message, &reply->arena, &payload);
+    rc = payload_of(request->message, &reply->arena, &payload);
     if (rc == 0)
         rc = value_of(q, payload, &op);
+    if (rc == 0)
+        rc = store_of(ctx, q->device, &store);
     if (rc)
         return rc;
     op.shard = q->shard.data;
@@ -146,6 +148,7 @@ WAITS static int on_accept(void *ctx, const struct rpc_request *request, struct 
     op.config = (struct ballot) { q->config_time, q->config_node };
     op.repair = q->repair;
     rc = row_store_submit(store, &op);
+    row_store_leave(store);
     r->existed = op.existed;
     r->highest_time = op.highest.time;
     r->highest_node = op.highest.node;
@@ -176,6 +179,7 @@ WAITS static int on_prepare(void *ctx, const struct rpc_request *request, struct
     op.ballot = (struct ballot) { q->time, q->node };
     op.config = (struct ballot) { q->config_time, q->config_node };
     rc = row_store_submit(store, &op);
+    row_store_leave(store);
     if (rc == 0)
         fill_read_reply(r, &op.head, op.value_data, op.highest, true);
     r->highest_time = op.highest.time;
@@ -203,7 +207,9 @@ WAITS static int on_purge(void *ctx, const struct rpc_request *request, struct r
     op.name = slice_bin(&q->name);
     op.replicas = q->replicas;
     op.ballot = (struct ballot) { q->time, q->node };
-    return row_store_submit(store, &op);
+    rc = row_store_submit(store, &op);
+    row_store_leave(store);
+    return rc;
 }
 
 WAITS static int scan_into(struct row_store *store, const Rs__RowRangeRequest *q, struct rpc_message *reply)
@@ -260,7 +266,9 @@ WAITS static int on_range(void *ctx, const struct rpc_request *request, struct r
         rc = shard_check_config(&state, (struct ballot) { q->config_time, q->config_node });
     if (rc == 0)
         rc = scan_into(store, q, reply);
-    return read_fault(store, rc);
+    rc = read_fault(store, rc);
+    row_store_leave(store);
+    return rc;
 }
 
 WAITS static int on_stats(void *ctx, const struct rpc_request *request, struct rpc_message *reply, struct error *err)
@@ -282,8 +290,10 @@ WAITS static int on_stats(void *ctx, const struct rpc_request *request, struct r
     rc = shard_load(store, q->shard.data, &state);
     if (rc == 0)
         rc = shard_check_config(&state, (struct ballot) { q->config_time, q->config_node });
+    rc = read_fault(store, rc);
+    row_store_leave(store);
     if (rc)
-        return read_fault(store, rc);
+        return rc;
     r->count = state.record.count > 0 ? (uint64_t)state.record.count : 0;
     r->bytes = state.record.bytes > 0 ? (uint64_t)state.record.bytes : 0;
     r->newest_time = state.record.newest.time;

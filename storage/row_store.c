@@ -171,6 +171,21 @@ WAITS int row_store_read(struct row_store *store, const uint8_t *shard, struct s
 
 /* --- Queueing. --- */
 
+bool row_store_enter(struct row_store *store)
+{
+    if (store->closing)
+        return false;
+    store->users++;
+    return true;
+}
+
+void row_store_leave(struct row_store *store)
+{
+    store->users--;
+    if (store->closer)
+        task_unpark(store->closer);
+}
+
 static size_t op_bytes(const struct row_op *op)
 {
     return sizeof *op + op->name.size + op->meta.size + op->data.size;
@@ -610,8 +625,8 @@ WAITS struct row_store *row_store_close(struct row_store *store)
     store->closing = true;
     store->closer = task_self();
     waitq_wake_all(&store->wake);
-    while (store->running || store->flushing)
-        task_park_shielded();   /* Both tasks use the store until their end. */
+    while (store->running || store->flushing || store->users)
+        task_park_shielded();   /* They use the store until their end. */
     if (!store->failed && kv_flush(store->device->kv) == 0)
         journal_trim(store->journal, store->applied);
     journal_close(store->journal);

@@ -64,6 +64,7 @@ struct row_store {
     struct waitq        wake;
     bool                running, closing;
     int                 failed;           /* Why nothing is accepted any more. */
+    uint32_t            users;            /* Requests inside; closing waits for them. */
     struct task        *closer;           /* Waits in row_store_close(). */
     bool                flushing;
     uint64_t            applied;          /* lsn */
@@ -72,6 +73,10 @@ struct row_store {
     uint8_t             way_next;
     struct shard_state  cache[SHARD_CACHE_SETS][SHARD_CACHE_WAYS];
 };
+
+/* Between the two the store stays open. False: it is closing. */
+bool row_store_enter(struct row_store *store);
+void row_store_leave(struct row_store *store);
 
 /* Queues and waits until it is durable (or refused); returns op->code. */
 WAITS int row_store_submit(struct row_store *store, struct row_op *op);

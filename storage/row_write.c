@@ -19,12 +19,12 @@ enum { REPAIRS_MAX = 6 /* Configuration repairs of one round of votes. */ };
 /* Which refusal to report when nobody accepted: what the caller can act on first. */
 static int telling(int a, int b)
 {
-    static const int order[] = { -E_STALE, -E_GONE, -ENOSPC, -E_LIMIT, -E_FENCED, -E_OVERLOAD, -E_BEHIND };
+    static const int order[] = { -E_STALE, -E_GONE, -ENOSPC, -E_LIMIT, -E_FENCED, -E_OVERLOAD };
 
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         if (a == order[i] || b == order[i])
             return order[i];
-    return a ? a : b;
+    return 0;
 }
 
 static void vote_unsent(struct row_vote *vote, uint8_t replica)
@@ -49,7 +49,7 @@ static int vote_result(const struct row_vote *vote, int refusal)
     switch (vote->fsm.now) {
     case ROW_VOTE_COMMITTED: return 0;
     case ROW_VOTE_OUTBID: return refusal == -E_STALE ? -E_STALE : -E_OUTBID;
-    case ROW_VOTE_REFUSED: return refusal && refusal != -E_OUTBID ? refusal : -E_UNAVAILABLE;
+    case ROW_VOTE_REFUSED: return refusal ? refusal : -E_UNAVAILABLE;
     default: return -E_UNSURE;
     }
 }
@@ -85,7 +85,7 @@ WAITS int row_vote_collect(struct row_target *target, const struct row_proposal 
             int rc = vote_behind(target, proposal, &fan, replica, deadline);
             if (rc == 0)
                 continue;
-            refusal = telling(refusal, rc == -E_STALE ? rc : -E_BEHIND);
+            refusal = telling(refusal, rc);
         } else if (reply->code) {
             refusal = telling(refusal, reply->code);
         }
