@@ -152,6 +152,8 @@ WAITS int object_read(struct object_service *service, struct container *containe
                       enum row_want want, int64_t deadline, struct arena *arena, struct object *ret_object,
                       struct error *err);
 
+/* For protobuf-c messages in arenas. */
+ProtobufCAllocator arena_allocator_of(struct arena *arena);
 /* The ETag as clients see it: hex of the MD5 (into 'hex'), or the manifest's. */
 void object_etag(const Rs__ObjectMeta *meta, char hex[33], struct slice *ret_tag);
 

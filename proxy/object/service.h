@@ -57,7 +57,7 @@ uint64_t service_now_us(struct object_service *s);   /* Wall clock; strictly gro
 const struct policy *service_policy_index(const struct object_service *s, uint32_t index);
 
 /* protobuf-c messages in arenas. */
-ProtobufCAllocator arena_allocator(struct arena *arena);
+#define arena_allocator arena_allocator_of
 static inline struct slice pb_slice(ProtobufCBinaryData d) { return slice_of(d.data, d.len); }
 static inline ProtobufCBinaryData pb_data(struct slice s)
 {
