@@ -38,6 +38,7 @@ struct run {
     uint32_t         *place;      /* By slot: its tier, maybe with LIFTED; TIER_NONE: no such slot. */
     uint32_t         *above[TIER_LEVELS]; /* By tier: as in 'tier', packed for the loops over all slots. */
     size_t            lifted;     /* How many slots are. */
+    uint32_t         *lifted_in;  /* By tier of the level at work: how many of its slots are. */
     bool              listed;     /* 'held' is filled. */
     uint32_t         *list;       /* Lifted slots by parent. */
     uint32_t         *begin;      /* By tier: where its run in 'list' begins. */
@@ -262,7 +263,10 @@ static void shift(struct run *run, size_t slot, uint32_t from, uint32_t to)
             run->tier[run->tier[leaf].above[l]].now--;
         run->p->rests[slot / run->p->replicas] = 1;
         run->lifted++;
+    } else {
+        run->lifted_in[from]--;
     }
+    run->lifted_in[to]++;
     count_in(run, from, -1);
     count_in(run, to, 1);
     run->place[slot] = to | LIFTED;
@@ -312,6 +316,7 @@ static bool place_circle(struct run *run, uint32_t parent, uint32_t *list, size_
             left = run->tier[++child].target;
         left--;
         run->place[list[run->runs[k] + round]] = child | LIFTED;
+        run->lifted_in[child]++;
         run->tier[child].now++;
         if (++k == partitions) {
             k = 0;
@@ -339,6 +344,7 @@ static void place_one_by_one(struct run *run, uint32_t parent, uint32_t *list, s
         assert(to != TIER_NONE);   /* tiers_init() saw enough devices, has_room() keeps count. */
         uncount_partition(run, partition, level);
         run->place[list[i]] = to | LIFTED;
+        run->lifted_in[to]++;
         count_in(run, to, 1);
     }
 }
@@ -524,16 +530,23 @@ static void list_held(struct run *run)
             shuffle(run, run->held + run->held_begin[i], run->held_begin[i + 1] - run->held_begin[i]);
 }
 
-/* Step 3 for one overfull tier, without chains. */
-static void drain(struct run *run, uint32_t from)
+/* Step 3 for one overfull tier: what is lifted costs nothing to send on. */
+static void drain_lifted(struct run *run, uint32_t from)
+{
+    uint32_t parent = run->tier[from].parent;
+
+    for (uint32_t i = run->begin[parent]; i < run->begin[parent + 1] && need_of(run, from) < 0; i++)
+        if (run->place[run->list[i]] == (from | LIFTED))
+            relieve(run, run->list[i], from);
+}
+
+/* The same with slots that have to be lifted for it. */
+static void drain_held(struct run *run, uint32_t from)
 {
     const struct tier *t = &run->tier[from];
     uint32_t           leaf0 = run->tiers->level[TIER_DEVICE];
 
     list_held(run);
-    for (uint32_t i = run->begin[t->parent]; i < run->begin[t->parent + 1] && need_of(run, from) < 0; i++)
-        if (run->place[run->list[i]] == (from | LIFTED))
-            relieve(run, run->list[i], from);
     for (int pick = 0; pick < PICKS; pick++)
         for (uint32_t leaf = t->leaf; leaf < t->leaf + t->leaves; leaf++)
             for (uint32_t i = run->held_begin[leaf - leaf0];
@@ -570,13 +583,9 @@ static uint32_t chain_look(struct run *run, size_t slot, uint32_t from, uint32_t
     return found;
 }
 
-static bool chain_movable(const struct run *run, size_t slot)
-{
-    return is_lifted(run, slot) || !run->p->rests[slot / run->p->replicas];
-}
-
-/* Looks through the slots of 'from' for ways out of it. */
-static uint32_t chain_step(struct run *run, uint32_t from, uint32_t *unseen, uint32_t *unseen_count,
+/* Looks through the slots of 'from' for ways out of it; with 'free', only through
+ * the lifted ones. */
+static uint32_t chain_step(struct run *run, uint32_t from, bool free, uint32_t *unseen, uint32_t *unseen_count,
                            uint32_t *queued)
 {
     const struct tier *t = &run->tier[from];
@@ -584,15 +593,16 @@ static uint32_t chain_step(struct run *run, uint32_t from, uint32_t *unseen, uin
     uint32_t           held = run->held_begin[t->leaf - leaf0];
     uint32_t           held_end = run->held_begin[t->leaf + t->leaves - leaf0];
 
-    for (uint32_t i = run->begin[t->parent]; i < run->begin[t->parent + 1] && found == TIER_NONE; i++) {
+    for (uint32_t i = run->begin[t->parent];
+         i < run->begin[t->parent + 1] && run->lifted_in[from] && found == TIER_NONE; i++) {
         if (run->chain_looks++ >= CHAIN_LOOKS)
             break;
         if (run->place[run->list[i]] == (from | LIFTED))
             found = chain_look(run, run->list[i], from, unseen, unseen_count, queued);
     }
-    for (uint32_t i = held; i < held_end && found == TIER_NONE && run->chain_looks++ < CHAIN_LOOKS; i++)
+    for (uint32_t i = held; i < held_end && !free && found == TIER_NONE && run->chain_looks++ < CHAIN_LOOKS; i++)
         if (!is_lifted(run, run->held[i]) && tier_at(run, run->held[i], t->level) == from &&
-            chain_movable(run, run->held[i]))
+            !run->p->rests[run->held[i] / run->p->replicas])
             found = chain_look(run, run->held[i], from, unseen, unseen_count, queued);
     return found;
 }
@@ -616,7 +626,7 @@ static bool chain_apply(struct run *run, uint32_t over, uint32_t to)
 }
 
 /* Step 3 by chains: a search in breadth from 'over' to any needy sibling. */
-static bool chain(struct run *run, uint32_t over)
+static bool chain(struct run *run, uint32_t over, bool free)
 {
     const struct tier *parent = &run->tier[run->tier[over].parent];
     uint32_t          *unseen = run->queue + run->tiers->count, unseen_count = 0, queued = 0;
@@ -624,22 +634,33 @@ static bool chain(struct run *run, uint32_t over)
     for (uint32_t c = parent->child; c < parent->child + parent->children; c++)
         if (c != over && run->tier[c].most > 0)
             unseen[unseen_count++] = c;
+    if (!free)
+        list_held(run);
     run->queue[queued++] = over;
     for (uint32_t i = 0; i < queued && run->chain_looks < CHAIN_LOOKS; i++) {
-        uint32_t to = chain_step(run, run->queue[i], unseen, &unseen_count, &queued);
+        uint32_t to = chain_step(run, run->queue[i], free, unseen, &unseen_count, &queued);
         if (to != TIER_NONE)
             return chain_apply(run, over, to);
     }
     return false;
 }
 
+/* Step 3, the cheap ways first: they leave less to be done by the dear ones. */
 static void balance(struct run *run, int level)
 {
-    for (uint32_t t = run->tiers->level[level]; t < run->tiers->level[level + 1]; t++)
+    uint32_t first = run->tiers->level[level], end = run->tiers->level[level + 1];
+
+    for (uint32_t t = first; t < end; t++)
+        if (need_of(run, t) < 0 && run->lifted_in[t])
+            drain_lifted(run, t);
+    for (uint32_t t = first; t < end; t++)
+        while (need_of(run, t) < 0 && run->lifted_in[t] && run->chain_looks < CHAIN_LOOKS && chain(run, t, true))
+            ;
+    for (uint32_t t = first; t < end; t++)
         if (need_of(run, t) < 0)
-            drain(run, t);
-    for (uint32_t t = run->tiers->level[level]; t < run->tiers->level[level + 1]; t++)
-        while (need_of(run, t) < 0 && run->chain_looks < CHAIN_LOOKS && chain(run, t))
+            drain_held(run, t);
+    for (uint32_t t = first; t < end; t++)
+        while (need_of(run, t) < 0 && run->chain_looks < CHAIN_LOOKS && chain(run, t, false))
             ;
 }
 
@@ -704,9 +725,10 @@ int placement_run(struct placement *p, struct error *err)
     run.held_begin = calloc(tiers + 1, sizeof(*run.held_begin));
     run.from_slot = calloc(tiers, sizeof(*run.from_slot));
     run.from_tier = calloc(tiers, sizeof(*run.from_tier));
+    run.lifted_in = calloc(tiers, sizeof(*run.lifted_in));
     run.queue = calloc(2 * tiers, sizeof(*run.queue));
     run.above[0] = calloc(TIER_LEVELS * tiers, sizeof(*run.above[0]));
-    if (!run.above[0] || !run.place || !run.list || !run.held || !run.runs || !run.begin || !run.heap || !run.heap_at ||
+    if (!run.above[0] || !run.lifted_in || !run.place || !run.list || !run.held || !run.runs || !run.begin || !run.heap || !run.heap_at ||
         !run.some_least || !run.count || !run.held_begin || !run.from_slot || !run.from_tier || !run.queue) {
         rc = error_set(err, -ENOMEM, "no memory to place %zu slots", run.slots);
         goto out;
@@ -717,7 +739,7 @@ int placement_run(struct placement *p, struct error *err)
             run.above[l][t] = run.tier[t].above[l];
     }
     survey(&run);
-    rc = tiers_target(p->tiers, p->partitions, p->seed, err);
+    rc = tiers_target(p->tiers, p->partitions, err);
     if (rc)
         goto out;
     for (uint32_t t = 1; t < p->tiers->count; t++)
@@ -741,6 +763,7 @@ out:
     free(run.held_begin);
     free(run.from_slot);
     free(run.from_tier);
+    free(run.lifted_in);
     free(run.queue);
     free(run.above[0]);
     return rc;

@@ -91,9 +91,9 @@ static int copy_devices(struct ring *ring, const struct ring_spec *spec, struct 
         if (ring->index[d->id] != RING_NONE)
             return error_set(err, -EINVAL, "device id %u appears twice", d->id);
         ring->index[d->id] = (uint16_t)i;
-        d->host = strcpy(to, d->host);
+        d->host = memcpy(to, d->host, strlen(d->host) + 1);
         to += strlen(to) + 1;
-        d->name = strcpy(to, d->name);
+        d->name = memcpy(to, d->name, strlen(d->name) + 1);
         to += strlen(to) + 1;
     }
     return 0;

@@ -252,8 +252,7 @@ struct key {
     int8_t   rank;     /* -1: must; 0: may; 1: should not; 2: has no fraction. */
     bool     grows;    /* It would take a slot that it does not have now. */
     double   error;    /* Of the worse rounding; negative if that is down. */
-    uint32_t hash;     /* Decides among equals, without favour to low ids. */
-    uint32_t tier;
+    uint32_t tier;     /* Decides among equals: the lower id. */
 };
 
 struct rounding {
@@ -263,7 +262,6 @@ struct rounding {
     struct key   *key;      /* By tier. */
     struct key   *order;    /* The same, sorted among siblings. */
     int64_t      *spare;    /* Children to round up when the tier itself is rounded down. */
-    uint32_t     *hash;
 };
 
 static int by_key(const void *a, const void *b)
@@ -276,8 +274,6 @@ static int by_key(const void *a, const void *b)
         return x->grows ? 1 : -1;
     if (x->error != y->error)
         return x->error < y->error ? -1 : 1;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
     return (x->tier > y->tier) - (x->tier < y->tier);
 }
 
@@ -298,7 +294,7 @@ static void leaf_errors(const struct rounding *r, uint32_t leaf, float *ret_down
 static void leaf_keys(struct rounding *r, float worst)
 {
     for (uint32_t i = r->tiers->level[TIER_DEVICE]; i < r->tiers->count; i++) {
-        struct key k = { .tier = i, .hash = r->hash[i] };
+        struct key k = { .tier = i };
         float      down, up;
 
         if (r->exact[i] <= (double)r->floor[i]) {
@@ -386,7 +382,7 @@ static void exact_slots(struct rounding *r, uint32_t partitions)
     }
 }
 
-int tiers_target(struct tiers *tiers, uint32_t partitions, uint64_t seed, struct error *err)
+int tiers_target(struct tiers *tiers, uint32_t partitions, struct error *err)
 {
     struct rounding r = { .tiers = tiers };
     int             rc = 0;
@@ -396,13 +392,10 @@ int tiers_target(struct tiers *tiers, uint32_t partitions, uint64_t seed, struct
     r.key = calloc(tiers->count, sizeof(*r.key));
     r.order = calloc(tiers->count, sizeof(*r.order));
     r.spare = calloc(tiers->count, sizeof(*r.spare));
-    r.hash = calloc(tiers->count, sizeof(*r.hash));
-    if (!r.exact || !r.floor || !r.key || !r.order || !r.spare || !r.hash) {
+    if (!r.exact || !r.floor || !r.key || !r.order || !r.spare) {
         rc = error_set(err, -ENOMEM, "no memory for %u tiers", tiers->count);
         goto out;
     }
-    for (uint32_t i = 0; i < tiers->count; i++)
-        r.hash[i] = (uint32_t)tier_mix(seed ^ tier_mix(tiers->tier[i].device));
     exact_slots(&r, partitions);
     leaf_keys(&r, -1);
     round_all(&r);
@@ -419,6 +412,5 @@ out:
     free(r.key);
     free(r.order);
     free(r.spare);
-    free(r.hash);
     return rc;
 }

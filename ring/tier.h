@@ -44,9 +44,9 @@ void tiers_done(struct tiers *tiers);
 
 /* Rounds 'wanted' to slots: each tier gets its exact share rounded up or down,
  * the device farthest from its share is as near as can be, and what is left
- * open is decided for what the devices have in 'now'. Sets 'target', 'least'
+ * open is decided for what the devices have in 'now', then for lower ids. Sets 'target', 'least'
  * and 'most'. Fails with -ENOMEM. */
-int tiers_target(struct tiers *tiers, uint32_t partitions, uint64_t seed, struct error *err);
+int tiers_target(struct tiers *tiers, uint32_t partitions, struct error *err);
 
 /* A number from 0..2^64-1 that looks random; equal inputs give equal outputs. */
 static inline uint64_t tier_mix(uint64_t x)
