@@ -1,0 +1,41 @@
+/* sim/scenarios.c - the table of scenarios. */
+#include "sim/objects.h"
+#include "sim/rows.h"
+
+#define ROWS                                                                                       \
+    { .nodes = 4, .row_replicas = 3, .disk_bytes = 64 * 1024 * 1024,                               \
+      .journal_segment_bytes = 256 * 1024, .journal_segments = 3, .volume_bytes = 1024 * 1024 }
+
+const struct scenario scenarios[] = {
+    {
+        .name = "rows-calm", .summary = "registers on 3 replicas; only the network misbehaves",
+        .options = ROWS, .faults = FAULT_PARTITION | FAULT_BREAK,
+        .keys = 3, .clients = 2, .steps = 250, .step = rows_step, .verify = rows_verify,
+    },
+    {
+        .name = "rows-crash", .summary = "registers; kills, power cuts, blackouts, slow disks, partitions",
+        .options = ROWS,
+        .faults = FAULT_KILL | FAULT_POWER | FAULT_BLACKOUT | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK,
+        .keys = 3, .clients = 2, .steps = 250, .step = rows_step, .verify = rows_verify,
+    },
+    {
+        .name = "rows-clock", .summary = "registers; clocks jump and drift, nodes are killed",
+        .options = ROWS, .faults = FAULT_CLOCK | FAULT_KILL | FAULT_PARTITION,
+        .keys = 3, .clients = 2, .steps = 250, .step = rows_step, .verify = rows_verify,
+    },
+    {
+        .name = "rows-disk", .summary = "registers; failing syncs on one node, full and slow disks, power cuts",
+        .options = ROWS,
+        .faults = FAULT_SYNC | FAULT_FULL | FAULT_SLOW_DISK | FAULT_POWER | FAULT_KILL,
+        .keys = 3, .clients = 2, .steps = 250, .step = rows_step, .verify = rows_verify,
+    },
+    {
+        .name = "rows-5", .summary = "registers on 5 replicas; every fault",
+        .options = { .nodes = 6, .row_replicas = 5, .disk_bytes = 64 * 1024 * 1024,
+                     .journal_segment_bytes = 256 * 1024, .journal_segments = 3, .volume_bytes = 1024 * 1024 },
+        .faults = FAULT_KILL | FAULT_POWER | FAULT_BLACKOUT | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK |
+                  FAULT_CLOCK | FAULT_SYNC | FAULT_FULL,
+        .keys = 3, .clients = 1, .steps = 200, .step = rows_step, .verify = rows_verify,
+    },
+};
+const uint32_t scenarios_count = sizeof scenarios / sizeof scenarios[0];
