@@ -28,10 +28,13 @@ struct identity_context {
     char     user_domain_id[IDENTITY_ID_MAX];
     char     project_id[IDENTITY_ID_MAX], project_name[IDENTITY_NAME_MAX + 1];   /* "" when unscoped. */
     char     project_domain_id[IDENTITY_ID_MAX];
+    char     domain_id[IDENTITY_ID_MAX];      /* Of a domain-scoped token; else "". */
     uint32_t role_count;
     char     roles[IDENTITY_ROLES_MAX][64];   /* Names. */
     int64_t  issued_s, expires_s;             /* Unix. */
-    char     audit_id[32];
+    int64_t  issued_us, expires_us;
+    uint8_t  methods;                         /* Bits of enum token_method. */
+    char     audit_id[32], parent_audit_id[32];   /* Parent: of the first token of a chain, or "". */
 };
 
 struct identity_options {
@@ -40,6 +43,7 @@ struct identity_options {
     const char *public_host;      /* Of catalog URLs: "127.0.0.1". */
     uint16_t    port_base;        /* 0: the contract's default ports. */
     bool        tls;
+    bool        weak_passwords;   /* Tests only: hashing costs nothing. */
 };
 /* Creates domain Default, roles, admin and demo with their projects, token keys, endpoints and the catalog when
  * missing; follows the store. '*ret_admin_password' and '*ret_demo_password' (arena) are set when just created. */
@@ -62,9 +66,21 @@ struct identity_login {
     struct slice user_id, user_name, user_domain;      /* domain: id or name; empty: Default. */
     struct slice password;
     struct slice project_id, project_name, project_domain;
+    struct slice domain;           /* Scope to this domain (id or name) instead. */
+    bool         unscoped;         /* Not even the default project. */
+    struct slice address;          /* Of the client, for the limit on guessing. */
 };
 WAITS int identity_login(struct identity *identity, const struct identity_login *login, char ret_token[TOKEN_TEXT_MAX],
                          struct identity_context *ret_context, struct error *err);
+
+/* Another token for the bearer of 'token', with another scope, expiring with it. Scope fields of 'login' only. */
+int identity_rescope(struct identity *identity, struct slice token, const struct identity_login *login,
+                     char ret_token[TOKEN_TEXT_MAX], struct identity_context *ret_context, struct error *err);
+WAITS int identity_revoke(struct identity *identity, struct slice token);   /* -E_UNAUTHORIZED: it is void already. */
+/* Sets a password and voids the user's tokens; for a lost admin password too. -ENOENT, -E_LIMIT. */
+WAITS int identity_set_password(struct identity *identity, const char *user_id, struct slice password);
+/* The user of a name in domain Default; NULL. Borrowed until the next wait. */
+const char *identity_user_id(struct identity *identity, const char *name);
 
 /* The Keystone v3 API: handler of its HTTP server; and GET /auth/v1.0 of the Swift dialect. */
 WAITS void keystone_handle(void *ctx /* struct identity */, struct http_request *rq);

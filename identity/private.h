@@ -1,0 +1,182 @@
+/* identity/private.h - what the files of this room share; nobody else includes it. */
+#ifndef IDENTITY_PRIVATE_H
+#define IDENTITY_PRIVATE_H
+
+#include <jansson.h>
+
+#include "identity/identity.h"
+#include "identity/model.h"
+#include "identity/password.h"
+#include "identity/token.h"
+
+#define DOMAIN_DEFAULT "default"
+
+enum {
+    CACHE_SETS = 512, CACHE_WAYS = 4,     /* Tokens seen lately: about 6 MiB when all are used. */
+    BODY_MAX = 64 * 1024,                 /* Bytes of a request body. */
+    JSON_DEPTH_MAX = 32,
+    DESCRIPTION_MAX = 4096,
+    MAINTAIN_S = 600                      /* Between looks at keys and revocations. */
+};
+
+/* A token that was checked lately. */
+struct cached {
+    uint64_t                hash;
+    char                   *text;         /* Whole: a hash is no proof. */
+    size_t                  size;
+    struct token            token;
+    uint64_t                generation;   /* Of the model when 'context' was made from it. */
+    uint64_t                used;         /* For choosing whom to replace. */
+    int                     code;         /* Of the context: 0 or -E_UNAUTHORIZED. */
+    struct identity_context context;
+};
+
+struct identity {
+    struct env            *env;
+    struct control        *control;
+    struct model           model;
+    struct token_ring     *ring;
+    struct password_guard *guard;
+    struct cached         *cache[CACHE_SETS][CACHE_WAYS];
+    uint64_t               cache_clock, cache_seed;
+    char                   public_host[256];
+    uint16_t               port_base;
+    bool                   tls, closing;
+    uint32_t               refs;          /* The owner's and the tasks'. */
+    struct task           *tasks[2];
+};
+
+/* --- setup.c --- */
+WAITS int setup_first(struct identity *identity, const struct identity_options *options, struct arena *arena,
+                      char **ret_admin_password, char **ret_demo_password, struct error *err);
+WAITS int setup_rotate_keys(struct identity *identity);   /* When it is time. */
+WAITS int setup_forget_revoked(struct identity *identity);
+void      setup_load_keys(struct identity *identity);     /* From the model into the ring. */
+void      identity_new_id(struct identity *identity, char ret_id[IDENTITY_ID_MAX]);
+
+/* --- check.c --- */
+/* Who the token's bearer is now. -E_UNAUTHORIZED: expired, revoked, disabled, no role left. */
+int  check_resolve(struct identity *identity, const struct token *token, struct identity_context *ret);
+void check_cache_clear(struct identity *identity);
+/* Adds the roles of the user on a target, with what they imply. */
+void check_roles(struct identity *identity, char target_kind, const char *target, const char *user,
+                 struct identity_context *ret);
+
+/* --- catalog.c --- */
+/* The catalog as in a token's body; 'project_id' "" leaves out what needs one. New reference. */
+json_t *catalog_json(struct identity *identity, const char *project_id);
+json_t *catalog_services(struct identity *identity);
+json_t *catalog_endpoints(struct identity *identity);
+void    catalog_url(struct identity *identity, const char *service, char *out, size_t capacity);   /* "http://h:p" */
+enum { URL_MAX = 512 };
+
+/* --- JSON and replies (reply.c) --- */
+/* Parses a request body: bounded depth, no duplicate keys. -E_SYNTAX, -E_LIMIT. */
+int  json_parse(struct slice body, json_t **ret_json, struct error *err);
+/* Text member of an object; data NULL when it is missing or null; *ret_bad when it is of another type. */
+struct slice json_text(const json_t *object, const char *name, bool *ret_bad);
+WAITS void reply_json(struct http_request *rq, int status, json_t *body);   /* Takes the reference. */
+WAITS void reply_error(struct identity *identity, struct http_request *rq, int status, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* What a code of ours means to a client. */
+WAITS void reply_code(struct identity *identity, struct http_request *rq, int code, const char *what);
+void reply_vary(struct http_request *rq);
+enum { TIME_TEXT_MAX = 80 };
+void time_text(int64_t us, char out[TIME_TEXT_MAX]);   /* "2026-11-22T22:00:00.000000Z" */
+
+/* --- Handlers. --- */
+#define HANDLER(name) WAITS void name(void *ctx, struct http_request *rq, const struct http_params *params)
+/* auth_api.c */
+HANDLER(discover_all);
+HANDLER(discover_v3);
+HANDLER(auth_token_post);
+HANDLER(auth_token_get);
+HANDLER(auth_token_delete);
+HANDLER(auth_catalog);
+HANDLER(auth_projects);
+HANDLER(auth_domains);
+/* user_api.c */
+HANDLER(user_list);
+HANDLER(user_get);
+HANDLER(user_create);
+HANDLER(user_update);
+HANDLER(user_delete);
+HANDLER(user_password);
+HANDLER(user_projects);
+/* project_api.c */
+HANDLER(project_list);
+HANDLER(project_get);
+HANDLER(project_create);
+HANDLER(project_update);
+HANDLER(project_delete);
+HANDLER(domain_list);
+HANDLER(domain_get);
+HANDLER(domain_create);
+HANDLER(domain_update);
+HANDLER(domain_delete);
+/* role_api.c */
+HANDLER(role_list);
+HANDLER(role_get);
+HANDLER(role_create);
+HANDLER(role_update);
+HANDLER(role_delete);
+HANDLER(grant_list);
+HANDLER(grant_check);
+HANDLER(grant_put);
+HANDLER(grant_delete);
+HANDLER(assignment_list);
+/* catalog_api.c */
+HANDLER(service_list);
+HANDLER(service_get);
+HANDLER(endpoint_list);
+HANDLER(endpoint_get);
+HANDLER(region_list);
+HANDLER(region_get);
+
+json_t *project_json(struct identity *identity, const Rs__IdentityProject *project);
+
+/* --- remove.c: -ENOENT; -E_FORBIDDEN: an enabled domain, or the default one. 'id' is of the caller's memory. --- */
+WAITS int remove_user(struct identity *identity, const char *id);
+WAITS int remove_project(struct identity *identity, const char *id);
+WAITS int remove_domain(struct identity *identity, const char *domain_id);
+WAITS int remove_role(struct identity *identity, const char *id);
+
+/* --- What handlers share (api.c). --- */
+/* Authenticates and asks the policy for rq->action; 'owner' (may be NULL) is the id of the user that the thing
+ * belongs to. False: answered already. */
+WAITS bool api_allowed(struct identity *identity, struct http_request *rq, const char *owner,
+                       struct identity_context *ret_who);
+/* A path parameter as text of the arena; "" when it cannot be an id. */
+const char *api_param(struct http_request *rq, const struct http_params *params, uint32_t index);
+/* The body's member 'name', an object; NULL: answered already. '*ret_root' is to be decref'ed. */
+WAITS const json_t *api_body(struct identity *identity, struct http_request *rq, const char *name, json_t **ret_root);
+/* One transaction, and then until the model has it. */
+WAITS int api_commit(struct identity *identity, const struct control_compare *compares, uint32_t compare_count,
+                     const struct control_op *ops, uint32_t op_count);
+/* Query filters: absent, or equal. */
+bool api_matches(const struct http_request *rq, const char *name, const char *value);
+bool api_matches_bool(const struct http_request *rq, const char *name, bool value);
+/* Adds "links": {"self": base + path}. */
+void api_self(struct identity *identity, json_t *object, const char *collection, const char *id);
+/* {"NAMES": [...], "links": {...}}; takes the reference. */
+WAITS void api_reply_list(struct identity *identity, struct http_request *rq, const char *names, json_t *array);
+WAITS void api_reply_one(struct identity *identity, struct http_request *rq, int status, const char *name,
+                         json_t *object);
+/* Writes of a named object. All slices live in the arena. */
+struct api_write {
+    struct arena          *arena;
+    struct control_compare compare[8];
+    struct control_op      op[CONTROL_TXN_OPS_MAX];
+    uint32_t               compares, ops;
+    int                    rc;           /* Sticky. */
+};
+void api_write_init(struct api_write *w, struct arena *arena);
+void api_require(struct api_write *w, int kind, uint64_t revision, const char *format, ...) PRINTF_LIKE(4, 5);
+void api_put(struct api_write *w, const ProtobufCMessage *message, const char *format, ...) PRINTF_LIKE(3, 4);
+void api_put_name(struct api_write *w, const char *id, const char *kind, const char *domain, const char *name);
+void api_drop(struct api_write *w, int kind, const char *format, ...) PRINTF_LIKE(3, 4);
+WAITS int api_write_commit(struct api_write *w, struct identity *identity);
+/* A name or id as a client may choose it: 1 to IDENTITY_NAME_MAX bytes of UTF-8 without control bytes. */
+bool api_valid_name(struct slice name);
+
+#endif
