@@ -14,6 +14,8 @@
         }                                                                                          \
     } while (0)
 
+uint64_t row_cluster_journal_bytes = 1 << 20;
+
 struct run {
     uint32_t devices, replicas;
     void (*fn)(struct row_cluster *c, void *arg);
@@ -57,7 +59,7 @@ static struct ring *make_ring(uint32_t devices, uint32_t replicas, uint32_t node
 WAITS static struct device *open_device(struct row_cluster *c, uint16_t id)
 {
     char                  path[128];
-    struct device_options options = { .id = id, .path = path, .cluster_id = 1, .journal_segment_bytes = 1 << 20,
+    struct device_options options = { .id = id, .path = path, .cluster_id = 1, .journal_segment_bytes = row_cluster_journal_bytes,
                                       .journal_segments = 2, .volume_bytes = 4 << 20 };
     struct device        *device;
     struct error          err = { 0 };
@@ -135,7 +137,8 @@ WAITS void row_cluster_reopen(struct device *device)
 {
     struct row_store      *rows = device->rows;
     char                   path[ENV_PATH_MAX + 16];
-    struct journal_options journal = { .path = path, .segment_bytes = 1 << 20, .segments = 2 };
+    struct journal_options journal = { .path = path, .segment_bytes = row_cluster_journal_bytes,
+                                       .segments = 2 };
     struct error           err = { 0 };
 
     device->state = DEVICE_FAILED;

@@ -10,6 +10,8 @@
 
 enum { CLUSTER_DEVICES_MAX = 8 };
 
+extern uint64_t row_cluster_journal_bytes;   /* A segment; small, so that tests meet its end. Benches raise it. */
+
 struct row_cluster {
     struct env             *env;
     struct hlc              hlc;
