@@ -94,7 +94,7 @@ static WAITS void boot(void *arg)
     struct error           err = { 0 };
     struct device         *device;
     struct device_options  options = {
-        .id = (uint16_t)node->id, .path = "d", .cluster_id = CLUSTER_ID, .backend = &kv_sim,
+        .id = (uint16_t)node->id, .path = "srv/d", .cluster_id = CLUSTER_ID, .backend = &kv_sim,
         .journal_segment_bytes = cluster->options.journal_segment_bytes,
         .journal_segments = cluster->options.journal_segments, .volume_bytes = cluster->options.volume_bytes,
         .reserve_bytes = cluster->options.disk_bytes / 64,
@@ -166,6 +166,7 @@ void cluster_wipe(struct cluster *cluster, uint32_t id)
     assert(!cluster->node[id].life);
     sim_note(&cluster->sim, "node %u: a new disk", id);
     disk_wipe(cluster->node[id].disk);
+    disk_mount(cluster->node[id].disk, "srv");
 }
 
 void cluster_set_clock(struct cluster *cluster, uint32_t id, int64_t ahead_ns, int64_t drift_ppm)
@@ -238,6 +239,7 @@ void cluster_init(struct cluster *cluster, uint64_t seed, const struct cluster_o
         node->cluster = cluster;
         node->id = i;
         node->disk = disk_new(rng_fork(&cluster->sim.rng), options->disk_bytes);
+        disk_mount(node->disk, "srv");
     }
 }
 

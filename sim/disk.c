@@ -646,6 +646,12 @@ void disk_wipe(struct disk *disk)
     }
 }
 
+void disk_mount(struct disk *disk, const char *path)
+{
+    name_add(disk, &disk->now, path, NULL);
+    name_add(disk, &disk->durable, path, NULL);
+}
+
 static struct page *random_page(struct disk *disk, const char *part)
 {
     uint64_t count = 0, chosen;

@@ -42,6 +42,8 @@ uint64_t inode_size(const struct inode *inode);
 /* The power fails: programs will see what survived. No file may be written meanwhile
  * by the dead; their inodes stay valid for disk_close(). */
 void disk_power_cut(struct disk *disk);
+/* A directory that is there for sure, as if made long ago. */
+void disk_mount(struct disk *disk, const char *path);
 /* Everything is gone: a new disk in the same slot. */
 void disk_wipe(struct disk *disk);
 /* Spoils a random written page of a file whose path contains 'part' (NULL: any):
