@@ -219,7 +219,7 @@ static bool text_grow(struct text *t, size_t more)
 
 void text_add(struct text *t, struct slice bytes)
 {
-    if (bytes.size == 0 || (t->size + bytes.size > t->capacity && !text_grow(t, bytes.size)))
+    if (bytes.size == 0 || !text_grow(t, bytes.size))
         return;
     memcpy(t->data + t->size, bytes.data, bytes.size);
     t->size += bytes.size;
