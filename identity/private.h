@@ -165,7 +165,7 @@ WAITS void api_reply_one(struct identity *identity, struct http_request *rq, int
 /* Writes of a named object. All slices live in the arena. */
 struct api_write {
     struct arena          *arena;
-    struct control_compare compare[8];
+    struct control_compare compare[16];
     struct control_op      op[CONTROL_TXN_OPS_MAX];
     uint32_t               compares, ops;
     int                    rc;           /* Sticky. */
