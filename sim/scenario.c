@@ -427,6 +427,7 @@ void scenario_run(const struct scenario *scenario, uint64_t seed, uint32_t steps
     if (!ret_result->failed)
         cluster_done(&run->cluster);   /* After a failure anything may hang; the process ends anyway. */
     history_done(&run->history);
-    free(run->workload);
+    if (scenario->free_workload)
+        scenario->free_workload(run);
     free(run);
 }

@@ -27,6 +27,7 @@ struct scenario {
     WAITS int (*prepare)(struct run *run, struct life *life);
     /* After healing: reads a key; 0, or why it can't be read yet. */
     WAITS int (*verify)(struct run *run, struct life *life, uint32_t key);
+    void (*free_workload)(struct run *run);   /* May be NULL. */
 };
 
 extern const struct scenario scenarios[];

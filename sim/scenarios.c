@@ -1,6 +1,10 @@
 /* sim/scenarios.c - the table of scenarios. */
-#include "sim/objects.h"
+#include "sim/objects_workload.h"
 #include "sim/rows.h"
+
+#define OBJECTS                                                                                    \
+    { .nodes = 6, .row_replicas = 3, .objects = true, .disk_bytes = 256 * 1024 * 1024,             \
+      .journal_segment_bytes = 512 * 1024, .journal_segments = 3, .volume_bytes = 8 * 1024 * 1024 }
 
 #define ROWS                                                                                       \
     { .nodes = 4, .row_replicas = 3, .disk_bytes = 64 * 1024 * 1024,                               \
@@ -36,6 +40,26 @@ const struct scenario scenarios[] = {
         .faults = FAULT_KILL | FAULT_POWER | FAULT_BLACKOUT | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK |
                   FAULT_CLOCK | FAULT_SYNC | FAULT_FULL,
         .keys = 3, .clients = 1, .steps = 200, .step = rows_step, .verify = rows_verify,
+    },
+    {
+        .name = "objects-calm", .summary = "objects of edge sizes in both policies; only the network misbehaves",
+        .options = OBJECTS, .faults = FAULT_PARTITION | FAULT_BREAK,
+        .keys = 6, .clients = 1, .steps = 80, .step = objects_step, .prepare = objects_prepare,
+        .verify = objects_verify, .free_workload = objects_free,
+    },
+    {
+        .name = "objects-crash", .summary = "objects; kills, power cuts, blackouts, slow disks, partitions",
+        .options = OBJECTS,
+        .faults = FAULT_KILL | FAULT_POWER | FAULT_BLACKOUT | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK,
+        .keys = 6, .clients = 1, .steps = 80, .step = objects_step, .prepare = objects_prepare,
+        .verify = objects_verify, .free_workload = objects_free,
+    },
+    {
+        .name = "objects-disk", .summary = "objects; failing syncs, lost and rotten sectors on one node, full disks",
+        .options = OBJECTS,
+        .faults = FAULT_SYNC | FAULT_ROT | FAULT_FULL | FAULT_SLOW_DISK | FAULT_POWER | FAULT_KILL | FAULT_CLOCK,
+        .keys = 6, .clients = 1, .steps = 80, .step = objects_step, .prepare = objects_prepare,
+        .verify = objects_verify, .free_workload = objects_free,
     },
 };
 const uint32_t scenarios_count = sizeof scenarios / sizeof scenarios[0];
