@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -143,6 +144,62 @@ int kernel_work_queued(struct env *env, enum work_kind kind, work_fn fn, void *a
     return rc ? rc : work_run(k, kind, fn, arg);
 }
 
+/* --- io_uring --- */
+
+struct uring_call {
+    struct uring_op   op;    /* First. */
+    struct kernel    *kernel;
+    struct wait_group finished;
+};
+
+static void uring_call_done(struct uring_op *op)
+{
+    struct uring_call *call = (struct uring_call *)op;
+
+    credit_give(&call->kernel->uring_room, 1);
+    wait_group_done(&call->finished);
+}
+
+int kernel_uring_move(struct env *env, bool write, bool sync, int fd, const struct iovec *iov, int count,
+                      uint64_t offset)
+{
+    struct kernel    *k = kernel_of(env);
+    struct uring_call call = { .op = { .done = uring_call_done }, .kernel = k };
+
+    if (k->uring.fd < 0)
+        return -EAGAIN;
+    int rc = credit_take(&k->uring_room, 1, TASK_FOREVER);
+    if (rc != 0)
+        return rc;
+    rc = uring_queue(&k->uring, &call.op, write, sync, fd, iov, count, offset);
+    if (rc != 0) {
+        credit_give(&k->uring_room, 1);
+        return rc;
+    }
+    k->jobs++;
+    wait_group_add(&call.finished, 1);
+    /* The kernel uses 'call' and the buffers, so this waits whatever happens. */
+    wait_group_wait_shielded(&call.finished);
+    return call.op.result;
+}
+
+static int uring_setup(struct kernel *k, const struct kernel_options *options)
+{
+    uint32_t threads = options->io_threads ? options->io_threads : IO_THREADS_DEFAULT;
+
+    if (options->no_uring)
+        return 0;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    if (uring_init(&k->uring, fd, threads) != 0) {
+        close(fd);   /* Files use the workers then. */
+        return 0;
+    }
+    credit_init(&k->uring_room, URING_IN_FLIGHT_MAX, TASKS_MAX);
+    return poller_add(&k->poller, &k->uring_event, fd);
+}
+
 static const struct env_ops kernel_ops = {
     .now = kernel_now,
     .wall = kernel_wall,
@@ -210,13 +267,17 @@ static void on_prepare(uv_prepare_t *prepare)
             task_group_cancel(&k->env.group);
         }
         worker_done_take(&k->done);
+        if (k->uring.fd >= 0)
+            uring_reap(&k->uring);
         deadline = sched_run_some(sched, SWITCHES_A_TURN);
         if (sched_tasks(sched) == 0 && (k->stopping || k->until_idle)) {
             uv_stop(&k->loop);
             return;
         }
-        ready = sched_ready(sched);
-        if (k->stopping && !k->cancelled)
+        ready = sched_ready(sched) || (k->stopping && !k->cancelled);
+        /* What the tasks of this turn asked of their disks goes out at once. What was
+         * in the page cache may be back already. */
+        if (k->uring.fd >= 0 && (!uring_submit(&k->uring) || uring_reap(&k->uring)))
             ready = true;
         /* Announce the sleep, and look once more for jobs that finished before that. */
     } while (!ready && !worker_done_sleep(&k->done));
@@ -318,9 +379,12 @@ int kernel_new(const struct kernel_options *options, struct env **ret_env, struc
     k->timer_at = TASK_FOREVER;
     k->root_fd = AT_FDCWD;
     k->poller.epoll_fd = -1;
+    k->uring.fd = -1;
     k->done.wake = done_wake;
     k->done.arg = &k->async;
     rc = loop_setup(k);
+    if (rc == 0)
+        rc = uring_setup(k, options);
     if (rc != 0) {
         error_set(err, rc, "cannot make the event loop: %s", error_text(rc));
         goto failed;
@@ -394,6 +458,10 @@ struct env *kernel_free(struct env *env)
         int rc = uv_loop_close(&k->loop);
         assert(rc == 0);
         (void)rc;
+    }
+    if (k->uring.fd >= 0) {
+        uring_done(&k->uring);
+        poller_close(&k->poller, &k->uring_event);
     }
     poller_done(&k->poller);
     sched_free(env->sched);

@@ -12,9 +12,10 @@ struct kernel_options {
     uint32_t    cpu_threads; /* 0: one per core. */
     uint32_t    io_threads;  /* 0: 24; they mostly sleep in the kernel. */
     uint32_t    node_id;
+    bool        no_uring;    /* Files by worker threads only, as where the kernel forbids io_uring. */
 };
 
-/* Makes the env of this process. Sets RLIMIT_NOFILE up to its hard limit and ignores SIGPIPE. */
+/* Makes the env of this process, to be run on the calling thread. Sets RLIMIT_NOFILE up to its hard limit and ignores SIGPIPE. */
 int  kernel_new(const struct kernel_options *options, struct env **ret_env, struct error *err);
 /* Runs the loop until kernel_stop(), then cancels env->group, waits for the
  * tasks to unwind and returns. */

@@ -1,7 +1,8 @@
-/* base/env_kernel_file.c - files by system calls on worker threads.
+/* base/env_kernel_file.c - files by io_uring, or by system calls on worker threads.
  *
- * A read whose bytes are in the page cache is answered on the loop thread,
- * without a worker (RWF_NOWAIT). FILE_DIRECT falls back to the page cache where
+ * Reads, and writes of FILE_DIRECT, go through io_uring where there is one; what
+ * that leaves over, and all else, is a worker's. A read whose bytes are in the page
+ * cache is answered on the loop thread, at once (RWF_NOWAIT). FILE_DIRECT falls back to the page cache where
  * the file system refuses O_DIRECT; durability is the same. */
 #include <assert.h>
 #include <fcntl.h>
@@ -78,6 +79,14 @@ static int iov_rest(const struct iovec *iov, int count, size_t skip, struct iove
     return n;
 }
 
+/* After a short read. Asking once more would be no way to know: a direct read
+ * must not start at an end that is not aligned. */
+static bool at_end(const struct file_job *job)
+{
+    struct stat st;
+    return fstat(job->fd, &st) == 0 && job->offset + job->done >= (uint64_t)st.st_size;
+}
+
 /* Moves all bytes, or up to the end of the file, from 'job->done' on. */
 static int move_all(struct file_job *job)
 {
@@ -105,6 +114,8 @@ static int move_all(struct file_job *job)
         if (n == 0)
             return job->op == OP_READ ? 0 : -EIO;
         job->done += (size_t)n;
+        if (job->op == OP_READ && job->done < size && at_end(job))
+            return 0;
     }
     return 0;
 }
@@ -169,9 +180,39 @@ static void file_job_run(void *arg)
     }
 }
 
+/* Moves all bytes by io_uring, or leaves the rest to a worker: -EAGAIN. */
+static int move_by_uring(struct file *file, struct file_job *job)
+{
+    struct iovec        rest[ENV_IOV_MAX];
+    const struct iovec *iov = job->iov;
+    int                 count = job->count;
+    size_t              left = iov_bytes(job->iov, job->count) - job->done;
+
+    if (job->done > 0) {
+        count = iov_rest(job->iov, job->count, job->done, rest);
+        iov = rest;
+    }
+    if (left == 0 || left > UINT32_MAX / 2)
+        return -EAGAIN;
+    int rc = kernel_uring_move(file->env, job->op != OP_READ, job->op == OP_WRITE_SYNC, job->fd, iov, count,
+                               job->offset + job->done);
+    if (rc == -EINTR || rc == -EOPNOTSUPP)
+        return -EAGAIN;
+    if (rc < 0)
+        return rc;
+    job->done += (size_t)rc;
+    return (size_t)rc == left || (job->op == OP_READ && at_end(job)) ? 0 : -EAGAIN;
+}
+
 static int file_job(struct file *file, struct file_job *job)
 {
     job->fd = file_of(file)->fd;
+    /* Writes through the page cache would only move to a thread of the kernel's. */
+    if (job->op == OP_READ || (file_of(file)->o_direct && (job->op == OP_WRITE || job->op == OP_WRITE_SYNC))) {
+        int rc = move_by_uring(file, job);
+        if (rc != -EAGAIN)
+            return rc;
+    }
     int rc = kernel_work_queued(file->env, WORK_IO, file_job_run, job);
     return rc ? rc : job->rc;
 }

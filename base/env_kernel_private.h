@@ -6,6 +6,7 @@
 
 #include "base/env.h"
 #include "base/poller.h"
+#include "base/uring.h"
 #include "base/worker.h"
 
 enum { KERNEL_SIGNALS_MAX = 8, KERNEL_RANDOM_BYTES = 256 };
@@ -28,6 +29,9 @@ struct kernel {
     uv_timer_t          tick;           /* Gives idle memory back. */
     int64_t             timer_at;       /* What 'timer' is set to; TASK_FOREVER: not set. */
     struct poller       poller;
+    struct uring        uring;          /* fd is -1 where the kernel has none. */
+    struct poller_fd    uring_event;    /* Its event only ends the poll; never read, since edges count. */
+    struct credit       uring_room;     /* Operations that may be in flight. */
     struct worker_done  done;
     struct worker_pool *pool[2];        /* By enum work_kind. */
     struct credit       room[2];        /* Jobs that may be queued. */
@@ -52,6 +56,11 @@ struct kernel *kernel_of(struct env *env);
 /* As env_work(), but waits for room in the queue instead of failing; -ECANCELED
  * when cancelled before the job was queued. */
 WAITS int kernel_work_queued(struct env *env, enum work_kind kind, work_fn fn, void *arg);
+
+/* Moves bytes by io_uring. Bytes moved (maybe fewer than asked for), or negative
+ * errno; -EAGAIN: do it another way. */
+WAITS int kernel_uring_move(struct env *env, bool write, bool sync, int fd, const struct iovec *iov, int count,
+                            uint64_t offset);
 
 /* File operations: env_kernel_file.c. */
 WAITS int kernel_file_open(struct env *env, const char *path, int flags, struct file **ret_file);

@@ -1,6 +1,7 @@
 /* tests/base/env_kernel_test.c - the kernel env: files, workers, loop and signals. */
 #include "tests/lib/test.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,6 +43,14 @@ static void run(void **state, void (*fn)(struct env *env, void *arg), void *arg)
 {
     struct fixture       *f = *state;
     struct kernel_options options = { .root = f->root };
+    assert_int_equal(kernel_main(&options, fn, arg), 0);
+}
+
+/* As where the kernel has no io_uring. */
+static void run_by_workers(void **state, void (*fn)(struct env *env, void *arg), void *arg)
+{
+    struct fixture       *f = *state;
+    struct kernel_options options = { .root = f->root, .no_uring = true };
     assert_int_equal(kernel_main(&options, fn, arg), 0);
 }
 
@@ -92,6 +101,16 @@ static void check_file(struct env *env, const char *name, int flags)
     file_close(file);
 
     assert_int_equal(env_open(env, name, FILE_CREATE | FILE_EXCLUSIVE, &file), -EEXIST);
+
+    /* An end that is not aligned. */
+    assert_int_equal(env_open(env, name, flags, &file), 0);
+    assert_int_equal(file_truncate(file, 5000), 0);
+    assert_int_equal(file_read(file, b->data, 8192, 0, &size), 0);
+    assert_int_equal(size, 5000);
+    assert_int_equal(file_read(file, b->data, 8192, 4096, &size), 0);
+    assert_int_equal(size, 904);
+    file_close(file);
+    assert_int_equal(env_unlink(env, name), 0);
     buf_unref(a);
     buf_unref(b);
 }
@@ -104,13 +123,8 @@ static void buffered_task(struct env *env, void *arg)
 
 static void file__writes_and_reads_back(void **state)
 {
-    struct stat     st;
-    char            path[128];
-    struct fixture *f = *state;
     run(state, buffered_task, NULL);
-    snprintf(path, sizeof path, "%s/buffered", f->root);
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_mode & 07777, 0600);
+    run_by_workers(state, buffered_task, NULL);
 }
 
 static void direct_task(struct env *env, void *arg)
@@ -121,16 +135,18 @@ static void direct_task(struct env *env, void *arg)
 
     (void)arg;
     check_file(env, "direct", FILE_DIRECT);
-    assert_int_equal(env_open(env, "direct", FILE_DIRECT, &file), 0);
+    assert_int_equal(env_open(env, "direct", FILE_DIRECT | FILE_CREATE, &file), 0);
     assert_int_equal(file_write(file, &byte, 1, 0), -EINVAL);
     assert_int_equal(file_read(file, &byte, 1, 0, &size), -EINVAL);
     assert_int_equal(file_allocate(file, 1, 4096, true), -EINVAL);
     file_close(file);
+    assert_int_equal(env_unlink(env, "direct"), 0);
 }
 
 static void file__direct_writes_and_reads_back_and_demands_alignment(void **state)
 {
     run(state, direct_task, NULL);
+    run_by_workers(state, direct_task, NULL);
 }
 
 static void memory_task(struct env *env, void *arg)
@@ -139,7 +155,6 @@ static void memory_task(struct env *env, void *arg)
     (void)arg;
     snprintf(name, sizeof name, "/dev/shm/ringstack-env-%d", getpid());
     check_file(env, name, FILE_DIRECT);
-    assert_int_equal(env_unlink(env, name), 0);
 }
 
 static void file__direct_works_on_a_memory_file_system(void **state)
@@ -147,6 +162,81 @@ static void file__direct_works_on_a_memory_file_system(void **state)
     if (access("/dev/shm", W_OK) != 0)
         skip();
     run(state, memory_task, NULL);
+    run_by_workers(state, memory_task, NULL);
+}
+
+/* More tasks than may be in flight; each block is its own. */
+struct blocks {
+    struct env  *env;
+    struct file *file;
+    uint32_t     next, done;
+};
+
+enum { BLOCKS = 1500 };
+static_assert(BLOCKS > 512, "more than the ring takes");
+
+static void block_task(void *arg)
+{
+    struct blocks *b = arg;
+    uint32_t       i = b->next++;
+    struct buf    *buf = buf_new(8192);
+    struct iovec   iov[2] = { { buf->data, 4096 }, { buf->data + 4096, 4096 } };
+    size_t         size;
+
+    memset(buf->data, (int)i, 4096);
+    memset(buf->data + 4096, (int)(i / 256), 4096);
+    assert_int_equal(i % 2 ? file_writev(b->file, iov, 2, i * UINT64_C(8192))
+                           : file_write_sync(b->file, iov, 2, i * UINT64_C(8192)), 0);
+    memset(buf->data, 0xee, 8192);
+    assert_int_equal(i % 3 ? file_read(b->file, buf->data, 8192, i * UINT64_C(8192), &size)
+                           : file_readv(b->file, iov, 2, i * UINT64_C(8192), &size), 0);
+    assert_int_equal(size, 8192);
+    assert_int_equal(buf->data[100], i % 256);
+    assert_int_equal(buf->data[4196], i / 256);
+    buf_unref(buf);
+    b->done++;
+}
+
+static void blocks_task(struct env *env, void *arg)
+{
+    struct blocks    *b = arg;
+    struct task_group group;
+
+    task_group_init(&group, env->sched);
+    assert_int_equal(env_open(env, "blocks", FILE_CREATE | FILE_DIRECT, &b->file), 0);
+    for (int i = 0; i < BLOCKS; i++)
+        assert_int_equal(task_spawn(NULL, &group, "block", block_task, b), 0);
+    assert_int_equal(task_group_wait(&group, TASK_FOREVER), 0);
+    file_close(b->file);
+}
+
+static void file__more_at_once_than_the_ring_takes(void **state)
+{
+    struct blocks b = { 0 };
+    run(state, blocks_task, &b);
+    assert_int_equal(b.done, BLOCKS);
+}
+
+/* Cancelled tasks see their operations through, for the buffers are lent. */
+static void cancelled_blocks_task(struct env *env, void *arg)
+{
+    struct blocks    *b = arg;
+    struct task_group group;
+
+    task_group_init(&group, env->sched);
+    assert_int_equal(env_open(env, "blocks", FILE_CREATE | FILE_DIRECT, &b->file), 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(task_spawn(NULL, &group, "block", block_task, b), 0);
+    assert_int_equal(task_yield(), 0);
+    task_group_close(&group);
+    file_close(b->file);
+}
+
+static void file__cancellation_waits_for_the_disk(void **state)
+{
+    struct blocks b = { 0 };
+    run(state, cancelled_blocks_task, &b);
+    assert_int_equal(b.done, 100);
 }
 
 static void cached_task(struct env *env, void *arg)
@@ -156,9 +246,13 @@ static void cached_task(struct env *env, void *arg)
     size_t       size;
     int64_t      before = counter_value("file_read_cached");
 
-    (void)arg;
     assert_int_equal(env_open(env, "cached", FILE_CREATE, &file), 0);
     assert_int_equal(file_write(file, "hello", 5, 0), 0);
+    struct stat st;
+    char        path[256];
+    snprintf(path, sizeof path, "%s/cached", (const char *)arg);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(file_read(file, data, sizeof data, 0, &size), 0);
     assert_int_equal(size, 5);
     assert_memory_equal(data, "hello", 5);
@@ -168,7 +262,7 @@ static void cached_task(struct env *env, void *arg)
 
 static void file__cached_read_is_whole(void **state)
 {
-    run(state, cached_task, NULL);
+    run(state, cached_task, ((struct fixture *)*state)->root);
 }
 
 static void limits_task(struct env *env, void *arg)
@@ -491,6 +585,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(file__writes_and_reads_back, setup, teardown),
         cmocka_unit_test_setup_teardown(file__direct_writes_and_reads_back_and_demands_alignment, setup, teardown),
         cmocka_unit_test_setup_teardown(file__direct_works_on_a_memory_file_system, setup, teardown),
+        cmocka_unit_test_setup_teardown(file__more_at_once_than_the_ring_takes, setup, teardown),
+        cmocka_unit_test_setup_teardown(file__cancellation_waits_for_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(file__cached_read_is_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(file__limits, setup, teardown),
         cmocka_unit_test_setup_teardown(dir__makes_lists_renames_and_unlinks, setup, teardown),
