@@ -4,15 +4,18 @@
  * A closed loop: each of --concurrency workers has one request in flight. What
  * object 'number' holds follows from the number and --seed, so that any later
  * run can check every byte without stored checksums. */
+#include <ctype.h>
 #include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/env_kernel.h"
 #include "base/log.h"
 #include "base/rng.h"
@@ -20,6 +23,7 @@
 #include "cmd/commands.h"
 
 enum { PROGRESS_MS = 250, BAR_WIDTH = 30 };
+#define BENCH_SIZE_MAX (UINT64_C(5) << 30)
 
 /* --- Before the run: login, container. --- */
 
@@ -377,14 +381,27 @@ WAITS static void bench_run(struct env *env, void *arg)
     b->exit_status = b->stats.errors > 0 || b->stats.ops == 0;
 }
 
+/* As every size, but small letters will do. */
+static bool parse_size(const char *text, uint64_t *ret)
+{
+    char   upper[32];
+    size_t i = 0;
+
+    for (; text[i] && i < sizeof upper - 1; i++)
+        upper[i] = (char)toupper((unsigned char)text[i]);
+    upper[i] = '\0';
+    return text[i] == '\0' && config_parse_size(upper, ret) && *ret <= BENCH_SIZE_MAX;
+}
+
 /* What the table of options cannot say. */
 static int check(const struct cli_command *command, struct bench *b)
 {
     struct bench_options *o = &b->options;
-    bool needs_objects;
 
     if (!bench_parse_op(o->op, &b->op))
         return cli_usage(command, "--op must be put, get, head, delete, list or mixed, not '%s'", o->op);
+    if (!parse_size(o->size_text, &o->size))
+        return cli_usage(command, "--size must be a number of bytes up to 5g, not '%s'", o->size_text);
     if (!o->url && !o->auth_url)
         return cli_usage(command, "--url or --auth-url is needed");
     if (o->prefix[strcspn(o->prefix, " %?#&\r\n")] || strlen(o->prefix) > 256)
@@ -393,11 +410,10 @@ static int check(const struct cli_command *command, struct bench *b)
         return cli_usage(command, "--policy is not a policy's name");
     if (b->op == BENCH_MIXED && o->objects == 0)
         o->objects = 1000;
-    needs_objects = b->op != BENCH_PUT;
-    if (needs_objects && o->objects == 0)
+    if (b->op != BENCH_PUT && o->objects == 0)
         return cli_usage(command, "--objects is needed: how many there are");
-    if (o->objects > 0 && o->objects < o->concurrency)
-        o->concurrency = o->objects;
+    if (b->op == BENCH_MIXED && o->objects < o->concurrency)
+        o->concurrency = o->objects;   /* Each worker needs an object of its own. */
     bool ends = o->seconds || o->count;
     if (!ends && !(o->objects && (b->op == BENCH_PUT || b->op == BENCH_DELETE || o->sequential)))
         return cli_usage(command, "--secs or --count is needed");
@@ -410,7 +426,7 @@ int cmd_bench(int argc, char **argv)
     struct bench_options *o = &b.options;
 
     *o = (struct bench_options) {
-        .op = "put", .prefix = "o", .size = 4096, .concurrency = 16, .limit = 1000, .timeout_s = 120, .seed = 1,
+        .op = "put", .prefix = "o", .size_text = "4k", .concurrency = 16, .limit = 1000, .timeout_s = 120, .seed = 1,
         .create = true, .progress = isatty(STDERR_FILENO),
     };
     const struct cli_option options[] = {
@@ -423,7 +439,7 @@ int cmd_bench(int argc, char **argv)
         { "header", CLI_LIST, "LINE", "another header for every request; may be repeated", &o->headers, 0, 0 },
         { "ca", CLI_STRING, "FILE", "trust this certificate authority", &o->ca, 0, 0 },
         { "op", CLI_STRING, "OP", "put, get, head, delete, list or mixed", &o->op, 0, 0 },
-        { "size", CLI_SIZE, "BYTES", "of an object (4k)", &o->size, 0, UINT64_C(5) << 30 },
+        { "size", CLI_STRING, "BYTES", "of an object, with k, m or g (4k)", &o->size_text, 0, 0 },
         { "concurrency", CLI_U64, "N", "requests at once (16)", &o->concurrency, 1, BENCH_CONCURRENCY_MAX },
         { "secs", CLI_U64, "N", "stop after so long", &o->seconds, 1, 7 * 24 * 3600 },
         { "count", CLI_U64, "N", "stop after so many operations", &o->count, 1, 0 },

@@ -24,7 +24,7 @@ enum bench_op { BENCH_PUT, BENCH_GET, BENCH_HEAD, BENCH_DELETE, BENCH_LIST, BENC
 enum { BENCH_OPS = BENCH_MIXED + 1 };
 
 struct bench_options {
-    const char *url, *token, *auth_url, *user, *key, *op, *container, *prefix, *policy, *ca;
+    const char *url, *token, *auth_url, *user, *key, *op, *container, *prefix, *policy, *ca, *size_text;
     uint64_t    size, concurrency, seconds, count, objects, start, seed, limit, timeout_s;
     bool        verify, json, sequential, create, progress;
     struct cli_list headers, pids;
