@@ -213,10 +213,10 @@ def test_object(cloud, c, policy):
     with report.test(policy + ': chunked body'):
         data = payload('chunked', 3000000)
         answer = c.raw('PUT', c.path + box + '/chunked', iter([data[:10], data[10:2000000], data[2000000:]]),
-                       {'X-Auth-Token': c.token, 'Transfer-Encoding': 'chunked'})
+                       {'X-Auth-Token': c.token})
         status(answer, 201)
         check(c.call('GET', box + '/chunked')[2] == data, 'bytes')
-        status(c.raw('PUT', c.path + box + '/chunked', iter([b'small']), {'X-Auth-Token': c.token, 'Transfer-Encoding': 'chunked'}), 201)
+        status(c.raw('PUT', c.path + box + '/chunked', iter([b'small']), {'X-Auth-Token': c.token}), 201)
         check(c.call('GET', box + '/chunked')[2] == b'small', 'small bytes')
     with report.test(policy + ': ranges'):
         for size in (1000, 3000000):
@@ -491,7 +491,7 @@ def test_quota(cloud, c, policy):
         check(answer[2] == b'Upload exceeds quota.', answer[2])
         status(c.call('PUT', box + '/a', b'x' * 60), 201)
         status(c.call('PUT', box + '/b', b'x' * 60), 413)
-        status(c.raw('PUT', c.path + box + '/b', iter([b'x' * 60]), {'X-Auth-Token': c.token, 'Transfer-Encoding': 'chunked'}), 413)
+        status(c.raw('PUT', c.path + box + '/b', iter([b'x' * 60]), {'X-Auth-Token': c.token}), 413)
         status(c.call('PUT', box + '/b', b'x'), 201)
         status(c.call('PUT', box + '/c', b'x'), 413)
         status(c.call('POST', box, headers={'X-Container-Meta-Quota-Bytes': '', 'X-Container-Meta-Quota-Count': ''}), 204)
