@@ -111,7 +111,7 @@ static int accept_pause(struct listener *listener, int rc)
 {
     counter_inc(conn_accept_pressure);
     log_warn("conn.accept_pressure", "port=%u error=%s", listener->port, error_name(rc));
-    return task_sleep(ACCEPT_PAUSE_MS * NS_PER_MS);
+WAITS     return task_sleep(ACCEPT_PAUSE_MS * NS_PER_MS);
 }
 
 /* One connection; -EAGAIN: look again. */
@@ -121,7 +121,7 @@ static int accept_try(struct listener *listener, struct conn **ret_conn)
     socklen_t               size = sizeof peer;
     int                     fd, rc;
 
-    rc = poller_wait_readable(&listener->pfd, TASK_FOREVER);
+WAITS     rc = poller_wait_readable(&listener->pfd, TASK_FOREVER);
     if (rc != 0)
         return -ECANCELED;
     fd = accept4(listener->pfd.fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -205,7 +205,7 @@ static int connect_one(struct kernel *kernel, const struct sockaddr_storage *add
         return rc;
     if (pending) {
         conn->pfd.writable = false;
-        rc = poller_wait_writable(&conn->pfd, deadline);
+WAITS         rc = poller_wait_writable(&conn->pfd, deadline);
         if (rc == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &so_error, &size) != 0)
             so_error = errno;
         if (rc == 0)
@@ -259,7 +259,7 @@ static int socket_error(int error)
 static int wait_readable(struct conn *conn, int64_t deadline)
 {
     conn->calls = 0;
-    return poller_wait_readable(&conn->pfd, deadline);
+WAITS     return poller_wait_readable(&conn->pfd, deadline);
 }
 
 int conn_read(struct conn *conn, void *data, size_t capacity, int64_t deadline, size_t *ret_size)

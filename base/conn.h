@@ -31,7 +31,8 @@ uint16_t listener_port(const struct listener *listener);
 WAITS int listener_accept(struct listener *listener, struct conn **ret_conn);
 struct listener *listener_free(struct listener *listener);
 
-WAITS int conn_connect(struct env *env, const char *address, int64_t deadline, struct conn **ret_conn, struct error *err);
+WAITS int conn_connect(struct env *env, const char *address, int64_t deadline, struct conn **ret_conn,
+                       struct error *err);
 /* Performs the handshake in the direction that the settings say. 'name' (may be NULL): SNI and verified host, which
  * may be an address. Errors as conn_read(); also -E_OVERLOAD. After a failure the connection can only be freed. */
 WAITS int conn_start_tls(struct conn *conn, struct tls *tls, const char *name, int64_t deadline);

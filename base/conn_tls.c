@@ -80,7 +80,8 @@ static int tls_new(const struct tls_options *options, bool server, struct tls **
     int rc = tls->ctx ? 0 : tls_fail(err, -ENOMEM, "cannot set TLS up", NULL);
     if (rc == 0) {
         SSL_CTX_set_min_proto_version(tls->ctx, TLS1_2_VERSION);
-        SSL_CTX_set_options(tls->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+        SSL_CTX_set_options(tls->ctx,
+                            SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
         SSL_CTX_set_mode(tls->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                        SSL_MODE_RELEASE_BUFFERS);
         SSL_CTX_set_read_ahead(tls->ctx, 1);   /* Header and body of a record by one read. */
@@ -145,7 +146,7 @@ static int call_wait(struct conn *conn, const struct tls_call *call, int64_t dea
     conn->calls = 0;
     switch (call->error) {
     case SSL_ERROR_WANT_READ:
-        return poller_wait_readable(&conn->pfd, deadline);
+WAITS         return poller_wait_readable(&conn->pfd, deadline);
     case SSL_ERROR_WANT_WRITE:
         return poller_wait_writable(&conn->pfd, deadline);
     case SSL_ERROR_SYSCALL:

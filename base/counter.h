@@ -15,7 +15,7 @@ enum counter_kind { COUNTER_COUNT, COUNTER_GAUGE };
 struct counter {
     const char *name, *help;
     enum counter_kind kind;
-    _Atomic int64_t value;
+    int64_t value;   /* By atomic builtins only. */
 };
 
 #define COUNTER_DEFINE_(kind_, name_, help_)                                                       \
@@ -35,8 +35,8 @@ int64_t counter_value(const char *name);
 enum { HISTOGRAM_BUCKETS = 28 };
 struct histogram {
     const char *name, *help, *labels;   /* labels: 'service="swift",op="put"' or "". */
-    _Atomic uint64_t bucket[HISTOGRAM_BUCKETS];
-    _Atomic uint64_t count, sum_us;
+    uint64_t bucket[HISTOGRAM_BUCKETS];   /* By atomic builtins only, like these. */
+    uint64_t count, sum_us;
 };
 #define HISTOGRAM(id, name_, labels_, help_)                                                       \
     static struct histogram histogram_##id = { .name = #name_, .help = help_, .labels = labels_ }; \

@@ -119,7 +119,7 @@ static int work_run(struct kernel *k, enum work_kind kind, work_fn fn, void *arg
         return rc;
     }
     /* The worker uses 'work' and 'arg', so this waits whatever happens. */
-    wait_group_wait_shielded(&work.finished);
+WAITS     wait_group_wait_shielded(&work.finished);
     return 0;
 }
 

@@ -15,7 +15,8 @@ struct kernel_options {
     bool        no_uring;    /* Files by worker threads only, as where the kernel forbids io_uring. */
 };
 
-/* Makes the env of this process, to be run on the calling thread. Sets RLIMIT_NOFILE up to its hard limit and ignores SIGPIPE. */
+/* Makes the env of this process, to be run on the calling thread. Sets
+ * RLIMIT_NOFILE up to its hard limit and ignores SIGPIPE. */
 int  kernel_new(const struct kernel_options *options, struct env **ret_env, struct error *err);
 /* Runs the loop until kernel_stop(), then cancels env->group, waits for the
  * tasks to unwind and returns. */

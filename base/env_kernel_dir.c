@@ -28,7 +28,7 @@ static void dir_job_run(void *arg)
 static int dir_job(struct env *env, struct dir_job *job)
 {
     job->root_fd = kernel_of(env)->root_fd;
-    int rc = kernel_work_queued(env, WORK_IO, dir_job_run, job);
+WAITS     int rc = kernel_work_queued(env, WORK_IO, dir_job_run, job);
     return rc ? rc : job->rc;
 }
 

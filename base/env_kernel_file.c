@@ -194,7 +194,7 @@ static int move_by_uring(struct file *file, struct file_job *job)
     }
     if (left == 0 || left > UINT32_MAX / 2)
         return -EAGAIN;
-    int rc = kernel_uring_move(file->env, job->op != OP_READ, job->op == OP_WRITE_SYNC, job->fd, iov, count,
+WAITS     int rc = kernel_uring_move(file->env, job->op != OP_READ, job->op == OP_WRITE_SYNC, job->fd, iov, count,
                                job->offset + job->done);
     if (rc == -EINTR || rc == -EOPNOTSUPP)
         return -EAGAIN;
@@ -213,7 +213,7 @@ static int file_job(struct file *file, struct file_job *job)
         if (rc != -EAGAIN)
             return rc;
     }
-    int rc = kernel_work_queued(file->env, WORK_IO, file_job_run, job);
+WAITS     int rc = kernel_work_queued(file->env, WORK_IO, file_job_run, job);
     return rc ? rc : job->rc;
 }
 

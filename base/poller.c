@@ -84,7 +84,7 @@ void poller_wake_closed(struct poller_fd *pfd)
 static int poller_wait(struct poller_fd *pfd, const bool *flag, struct waitq *q, int64_t deadline)
 {
     if (!pfd->closed && !*flag) {
-        int rc = waitq_wait(q, deadline);
+WAITS         int rc = waitq_wait(q, deadline);
         if (rc != 0)
             return rc;
     }

@@ -112,7 +112,7 @@ int main(int argc, char **argv)
         kernel_free(env);
         return 0;
     }
-    uint32_t        connections = argc > 3 ? (uint32_t)atoi(argv[3]) : 16;
+    uint32_t        connections = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 16;
     double          seconds = argc > 4 ? atof(argv[4]) : 2;
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
