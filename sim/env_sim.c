@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/counter.h"
+
+COUNTER(sim_syncs_failed, "Simulator: syncs that failed.");
+
 struct file_sim {
     struct file   file;
     struct inode *inode;
@@ -141,7 +145,7 @@ static bool sync_fails(struct file *file)
 
     if (!rng_chance(&e->sim->rng, e->faults.sync_fails_ppm, 1000000))
         return false;
-    e->syncs_failed++;
+    counter_inc(sim_syncs_failed);
     inode_sync_failed(e->disk, file_of(file)->inode);
     sim_note(e->sim, "node %u: a sync failed", file->env->node_id);
     return true;

@@ -26,7 +26,6 @@ struct env_sim {
     int64_t             born;      /* Virtual time; the node's own monotonic clock starts anywhere. */
     int64_t             wall_ahead;   /* Wall clock minus true time, ns; may be changed at any time (a jump). */
     int64_t             drift_ppm;    /* And it runs too fast by this. */
-    uint64_t            syncs_failed;
 };
 
 /* The group is &env->env.group. */

@@ -13,6 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/counter.h"
+
+COUNTER(sim_sectors_spoiled, "Simulator: sectors of volume files lost or rotted.");
+COUNTER(sim_devices_lost, "Simulator: devices that could not be opened again after damage.");
+COUNTER(sim_partitions, "Simulator: partitions of the network.");
+COUNTER(sim_blackouts, "Simulator: power cuts of all nodes at once.");
+
 enum {
     START_S = 60,          /* All nodes are up by then. */
     CHAOS_S = 120,         /* Longest phase of faults. */
@@ -112,6 +119,7 @@ static void partition(struct run *run)
     uint32_t        side = rng_u32(run_rng(run));
     bool            one_way = rng_chance(run_rng(run), 1, 3);
 
+    counter_inc(sim_partitions);
     memset(net->cut, 0, sizeof net->cut);
     sim_note(&run->cluster.sim, "partition %x%s", side & ((2u << nodes) - 2), one_way ? ", one way" : "");
     for (uint32_t a = 1; a <= nodes; a++)
@@ -144,10 +152,11 @@ static void disk_fault(struct run *run, uint32_t kind)
 
         disk_set_capacity(node->disk, full ? disk_used(node->disk) + rng_below(run_rng(run), 256 * 1024)
                                            : run->scenario->options.disk_bytes);
-    } else if (rng_chance(run_rng(run), 1, 2)) {
-        disk_rot(node->disk, "volumes/");
     } else {
-        disk_lose_sector(node->disk, "volumes/");
+        bool rot = rng_chance(run_rng(run), 1, 2);
+
+        if (rot ? disk_rot(node->disk, "volumes/") : disk_lose_sector(node->disk, "volumes/"))
+            counter_inc(sim_sectors_spoiled);
     }
     if (node->life)
         node->life->env.faults = node->faults;
@@ -163,19 +172,22 @@ static void kill_node(struct run *run, uint32_t node, bool power)
 
 static void one_fault(struct run *run)
 {
-    uint32_t bit = 1u << rng_below(run_rng(run), 10);
+    uint32_t bit;
 
-    if (!(run->scenario->faults & bit))
-        return;
+    do
+        bit = 1u << rng_below(run_rng(run), 10);
+    while (!(run->scenario->faults & bit));
     switch (bit) {
     case FAULT_KILL:
     case FAULT_POWER:
         kill_node(run, random_node(run), bit == FAULT_POWER);
         break;
     case FAULT_BLACKOUT:
-        if (rng_chance(run_rng(run), 1, 4))
-            for (uint32_t i = 1; i <= run->scenario->options.nodes; i++)
-                kill_node(run, i, true);
+        if (rng_chance(run_rng(run), 3, 4))
+            break;
+        counter_inc(sim_blackouts);
+        for (uint32_t i = 1; i <= run->scenario->options.nodes; i++)
+            kill_node(run, i, true);
         break;
     case FAULT_PARTITION:
         partition(run);
@@ -223,7 +235,7 @@ static void chaos(struct run *run)
 {
     struct sim *sim = &run->cluster.sim;
     int64_t     end = sim->now + CHAOS_S * NS_PER_S;
-    uint64_t    calm_ms = UINT64_C(1) << rng_between(&sim->rng, 5, 10);   /* Mean pause, by seed. */
+    uint64_t    calm_ms = UINT64_C(1) << rng_between(&sim->rng, 2, 8);   /* Mean pause, by seed. */
 
     network_weather(run);
     while (!sim_failed(sim) && sim->now < end && run->steps_left > 0) {
@@ -417,6 +429,7 @@ void scenario_run(const struct scenario *scenario, uint64_t seed, uint32_t steps
         !(scenario->faults & (FAULT_SYNC | FAULT_ROT) && run->cluster.node[run->weak].life->broken &&
           cluster_up(&run->cluster) + 1 == scenario->options.nodes))
         sim_fail(sim, "liveness: only %u of %u nodes came back", cluster_up(&run->cluster), scenario->options.nodes);
+    counter_add(sim_devices_lost, scenario->options.nodes - cluster_up(&run->cluster));
     if (!sim_failed(sim))
         verify(run);
     if (!sim_failed(sim))
