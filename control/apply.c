@@ -164,7 +164,7 @@ static int replay_collect(struct embedded *e, struct slice piece)
     return 0;
 }
 
-static int replay_commit(struct embedded *e, struct kv_batch *batch, struct arena *arena, uint64_t lsn)
+WAITS static int replay_commit(struct embedded *e, struct kv_batch *batch, struct arena *arena, uint64_t lsn)
 {
     Rs__ControlCommit *commit = record_unpack(arena, &rs__control_commit__descriptor, e->replay);
     struct history     history = { e->revision, e->compacted, e->history_bytes };

@@ -180,7 +180,7 @@ static uint32_t overlay_slot(const struct batch *b, struct slice key)
 }
 
 /* Reads a key as the batch sees it. The value is only valid until 'scratch' goes. -ENOENT. */
-static int lookup(struct batch *b, struct slice key, struct arena *scratch, struct control_entry *ret)
+WAITS static int lookup(struct batch *b, struct slice key, struct arena *scratch, struct control_entry *ret)
 {
     const struct staged *s = b->e->overlay[overlay_slot(b, key)];
     struct record_key    name;
@@ -204,7 +204,7 @@ static int lookup(struct batch *b, struct slice key, struct arena *scratch, stru
     return 0;
 }
 
-static int judge(struct batch *b, const struct control_compare *c)
+WAITS static int judge(struct batch *b, const struct control_compare *c)
 {
     struct control_entry entry = { .mod_revision = 0 };
     struct arena         scratch;
@@ -227,7 +227,7 @@ static int judge(struct batch *b, const struct control_compare *c)
 }
 
 /* Stages a new state of a key; a transaction's second change of a key replaces its first. */
-static int stage(struct batch *b, uint32_t txn, struct slice key, const struct control_op *put)
+WAITS static int stage(struct batch *b, uint32_t txn, struct slice key, const struct control_op *put)
 {
     struct control_entry old = { .version = 0 };
     struct arena         scratch;
@@ -295,7 +295,7 @@ static bool collect_key(void *arg, struct slice key, struct slice value)
 }
 
 /* Names below an index prefix, at most CONTROL_DELETE_MAX + 1 of them. */
-static int collect_names(struct batch *b, struct slice prefix, size_t skip, struct collect **ret)
+WAITS static int collect_names(struct batch *b, struct slice prefix, size_t skip, struct collect **ret)
 {
     struct slice    end;
     struct collect *c = arena_new(&b->arena, struct collect);
@@ -314,7 +314,7 @@ static int collect_names(struct batch *b, struct slice prefix, size_t skip, stru
     return rc;
 }
 
-static int stage_delete_prefix(struct batch *b, uint32_t txn, struct slice prefix)
+WAITS static int stage_delete_prefix(struct batch *b, uint32_t txn, struct slice prefix)
 {
     struct record_key name;
     struct collect   *c;
@@ -338,7 +338,7 @@ static int stage_delete_prefix(struct batch *b, uint32_t txn, struct slice prefi
     return 0;
 }
 
-static int stage_op(struct batch *b, uint32_t txn, const struct control_op *op)
+WAITS static int stage_op(struct batch *b, uint32_t txn, const struct control_op *op)
 {
     switch (op->kind) {
     case CONTROL_PUT:
@@ -418,7 +418,7 @@ static int add_commit(struct batch *b, Rs__ControlCommit *commit)
     return 0;
 }
 
-static int evaluate_txn(struct batch *b, struct pending *p, Rs__ControlCommit *commit)
+WAITS static int evaluate_txn(struct batch *b, struct pending *p, Rs__ControlCommit *commit)
 {
     struct staged *until = b->last;
 
@@ -483,7 +483,7 @@ static int evaluate_grant(struct batch *b, struct pending *p, Rs__ControlCommit 
 
 /* The first of its batch, so that every key of the lease is in the index. Deletes some of them at one revision; the
  * lease itself goes with the last ones. -EAGAIN: there are more. */
-static int evaluate_end(struct batch *b, struct pending *p, Rs__ControlCommit *commit)
+WAITS static int evaluate_end(struct batch *b, struct pending *p, Rs__ControlCommit *commit)
 {
     struct lease     *lease = lease_find(b->e, p->lease);
     struct staged    *until = b->last;
@@ -517,7 +517,7 @@ static int evaluate_end(struct batch *b, struct pending *p, Rs__ControlCommit *c
     return 0;
 }
 
-static int evaluate(struct batch *b, struct pending *p)
+WAITS static int evaluate(struct batch *b, struct pending *p)
 {
     Rs__ControlCommit *commit = arena_new(&b->arena, Rs__ControlCommit);
 
@@ -551,7 +551,7 @@ static int build_index_batch(struct batch *b, struct kv_batch *kvb, struct histo
     return apply_meta(kvb, &b->arena, history->revision, e->lsn, history->compacted);
 }
 
-static int write_index(struct batch *b, struct kv_batch *kvb, const struct history *history, uint64_t lsn)
+WAITS static int write_index(struct batch *b, struct kv_batch *kvb, const struct history *history, uint64_t lsn)
 {
     struct embedded *e = b->e;
     int              rc = apply_meta(kvb, &b->arena, history->revision, lsn, history->compacted);
@@ -583,7 +583,7 @@ static void fail_store(struct embedded *e, int rc, const char *what)
 }
 
 /* 0; or why: -ENOSPC and the like when nothing happened, -E_UNSURE when it may have. */
-static int persist(struct batch *b)
+WAITS static int persist(struct batch *b)
 {
     struct embedded *e = b->e;
     struct history   history = { e->revision, e->compacted, e->history_bytes };
@@ -640,7 +640,7 @@ static void settle_lease(struct embedded *e, const struct pending *p, int code)
     }
 }
 
-static void run_batch(struct embedded *e, struct batch *b)
+WAITS static void run_batch(struct embedded *e, struct batch *b)
 {
     memset(b, 0, sizeof *b);
     b->e = e;
@@ -675,7 +675,7 @@ static void run_batch(struct embedded *e, struct batch *b)
 }
 
 /* Bounds the journal: what the index has made durable need not be replayed. */
-static void checkpoint(struct embedded *e)
+WAITS static void checkpoint(struct embedded *e)
 {
     if (e->failure || journal_bytes_untrimmed(e->journal) < JOURNAL_SEGMENT_BYTES)
         return;

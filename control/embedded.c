@@ -265,7 +265,7 @@ WAITS static int open_files(struct embedded *e, const char *path, const struct k
     return rc ? error_set(err, rc, "the control store's leases cannot be read") : 0;
 }
 
-static void free_store(struct embedded *e)
+WAITS static void free_store(struct embedded *e)
 {
     if (e->journal)
         journal_close(e->journal);
@@ -283,7 +283,7 @@ void embedded_task_ended(struct embedded *e)
         task_unpark(e->base.closer);
 }
 
-static void wait_for_tasks(struct embedded *e)
+WAITS static void wait_for_tasks(struct embedded *e)
 {
     e->base.closer = task_self();
     while (e->tasks)
@@ -299,7 +299,7 @@ WAITS static void stop_tasks(struct embedded *e)
     wait_for_tasks(e);
 }
 
-static int start_tasks(struct embedded *e)
+WAITS static int start_tasks(struct embedded *e)
 {
     e->tasks = 1;
     int rc = env_spawn(e->base.env, "control.commit", committer_run, e);

@@ -16,16 +16,6 @@ COUNTER(identity_tokens_refused, "Tokens that were not valid.");
 
 enum { IMPLIED_DEPTH_MAX = 8 };
 
-static void copy_text(char *out, size_t capacity, const char *text)
-{
-    size_t n = strlen(text);
-
-    if (n >= capacity)
-        n = capacity - 1;
-    memcpy(out, text, n);
-    out[n] = '\0';
-}
-
 bool identity_has_role(const struct identity_context *who, const char *role)
 {
     for (uint32_t i = 0; who && i < who->role_count; i++) {
@@ -42,7 +32,7 @@ static void add_role(struct identity *identity, const char *id, int depth, struc
     if (role == NULL || depth == IMPLIED_DEPTH_MAX || identity_has_role(ret, role->name) ||
         ret->role_count == IDENTITY_ROLES_MAX || strlen(role->name) >= sizeof ret->roles[0])
         return;
-    strcpy(ret->roles[ret->role_count++], role->name);
+    text_copy(ret->roles[ret->role_count++], sizeof ret->roles[0], role->name);
     for (size_t i = 0; i < role->n_implies; i++)
         add_role(identity, role->implies[i], depth + 1, ret);
 }
@@ -68,14 +58,14 @@ static int resolve_scope(struct identity *identity, const struct token *token, s
         const Rs__IdentityProject *project = model_project(&identity->model, token->scope_id);
         if (project == NULL || !project->enabled || !domain_enabled(identity, project->domain_id))
             return -E_UNAUTHORIZED;
-        copy_text(ret->project_id, sizeof ret->project_id, project->id);
-        copy_text(ret->project_name, sizeof ret->project_name, project->name);
-        copy_text(ret->project_domain_id, sizeof ret->project_domain_id, project->domain_id);
+        text_copy(ret->project_id, sizeof ret->project_id, project->id);
+        text_copy(ret->project_name, sizeof ret->project_name, project->name);
+        text_copy(ret->project_domain_id, sizeof ret->project_domain_id, project->domain_id);
         check_roles(identity, 'p', project->id, token->user_id, ret);
     } else if (token->scope == TOKEN_DOMAIN) {
         if (!domain_enabled(identity, token->scope_id))
             return -E_UNAUTHORIZED;
-        copy_text(ret->domain_id, sizeof ret->domain_id, token->scope_id);
+        text_copy(ret->domain_id, sizeof ret->domain_id, token->scope_id);
         check_roles(identity, 'd', token->scope_id, token->user_id, ret);
     }
     return token->scope == TOKEN_UNSCOPED || ret->role_count ? 0 : -E_UNAUTHORIZED;
@@ -96,9 +86,9 @@ int check_resolve(struct identity *identity, const struct token *token, struct i
         token_base64(ret->parent_audit_id, token->parent, TOKEN_AUDIT_BYTES);
     if (model_revoked(&identity->model, ret->audit_id))
         return -E_UNAUTHORIZED;
-    copy_text(ret->user_id, sizeof ret->user_id, user->id);
-    copy_text(ret->user_name, sizeof ret->user_name, user->name);
-    copy_text(ret->user_domain_id, sizeof ret->user_domain_id, user->domain_id);
+    text_copy(ret->user_id, sizeof ret->user_id, user->id);
+    text_copy(ret->user_name, sizeof ret->user_name, user->name);
+    text_copy(ret->user_domain_id, sizeof ret->user_domain_id, user->domain_id);
     ret->issued_us = token->issued_us;
     ret->expires_us = token->expires_us;
     ret->issued_s = token->issued_us / 1000000;

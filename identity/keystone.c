@@ -49,7 +49,7 @@ static const struct http_route routes[] = {
     { "GET", "/v3/regions/{region_id}", region_get, "identity:get_region" },
 };
 
-static void fail(void *ctx, struct http_request *rq, int status, const char *why)
+WAITS static void fail(void *ctx, struct http_request *rq, int status, const char *why)
 {
     reply_error(ctx, rq, status, "%s", why);
 }

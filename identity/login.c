@@ -83,7 +83,7 @@ static int choose_scope(struct identity *identity, const struct identity_login *
     }
     if (id == NULL || strlen(id) >= sizeof token->scope_id)
         return -E_UNAUTHORIZED;
-    strcpy(token->scope_id, id);
+    text_copy(token->scope_id, sizeof token->scope_id, id);
     return 0;
 }
 
@@ -143,8 +143,8 @@ WAITS static int check_password(struct identity *identity, const struct identity
     if (login->password.size > IDENTITY_PASSWORD_MAX)
         return error_set(err, -E_UNAUTHORIZED, "wrong user or password");
     if (user && strlen(user->id) < sizeof id && strlen(user->password_hash) < sizeof hash) {
-        strcpy(id, user->id);
-        strcpy(hash, user->password_hash);
+        text_copy(id, sizeof id, user->id);
+        text_copy(hash, sizeof hash, user->password_hash);
     }
     int rc = password_check(identity->guard, hash, login->password);   /* 'user' may be gone afterwards. */
     explicit_bzero(hash, sizeof hash);
@@ -154,7 +154,7 @@ WAITS static int check_password(struct identity *identity, const struct identity
     }
     if (rc)
         return error_set(err, rc, "the password could not be checked");
-    strcpy(ret_user_id, id);
+    text_copy(ret_user_id, IDENTITY_ID_MAX, id);
     return 0;
 }
 

@@ -124,7 +124,7 @@ int password_check(struct password_guard *guard, const char *hash, struct slice 
     struct job job = { .hash = copy };
 
     /* The model's string may be replaced while the worker reads. */
-    strcpy(copy, known ? hash : guard->dummy);
+    memcpy(copy, known ? hash : guard->dummy, known ? strlen(hash) + 1 : sizeof copy);
     counter_inc(identity_password_checks);
     int rc = work(guard, &job, password);
     explicit_bzero(copy, sizeof copy);

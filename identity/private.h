@@ -46,6 +46,14 @@ struct identity {
     struct task           *tasks[2];
 };
 
+/* Copies a text that was checked to fit; cuts it otherwise. */
+static inline void text_copy(char *out, size_t capacity, const char *text)
+{
+    size_t n = strnlen(text, capacity - 1);
+    memcpy(out, text, n);
+    out[n] = '\0';
+}
+
 /* --- setup.c --- */
 WAITS int setup_first(struct identity *identity, const struct identity_options *options, struct arena *arena,
                       char **ret_admin_password, char **ret_demo_password, struct error *err);

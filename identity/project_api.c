@@ -49,7 +49,7 @@ struct fields {
     const char  *old_name;
 };
 
-static bool read_fields(struct identity *identity, struct http_request *rq, const char *what, const json_t *body,
+WAITS static bool read_fields(struct identity *identity, struct http_request *rq, const char *what, const json_t *body,
                         struct fields *fields)
 {
     const json_t *enabled = json_object_get(body, "enabled");

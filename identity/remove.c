@@ -111,7 +111,7 @@ static bool one_in_domain(struct identity *identity, const char *domain, enum mo
         const char *id = kind == MODEL_USER ? MODEL_OBJECT(o, Rs__IdentityUser)->id
                                             : MODEL_OBJECT(o, Rs__IdentityProject)->id;
         if (strcmp(in, domain) == 0 && strlen(id) < IDENTITY_ID_MAX) {
-            strcpy(ret_id, id);
+            text_copy(ret_id, IDENTITY_ID_MAX, id);
             return true;
         }
     }

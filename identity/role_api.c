@@ -373,7 +373,7 @@ static void add_assignments(struct identity *identity, const struct http_request
         for (size_t i = 0; i < grant->n_role_ids && roles.role_count < IDENTITY_ROLES_MAX; i++) {
             const Rs__IdentityRole *role = model_role(&identity->model, grant->role_ids[i]);
             if (role && strlen(role->name) < sizeof roles.roles[0])
-                strcpy(roles.roles[roles.role_count++], role->name);
+                text_copy(roles.roles[roles.role_count++], sizeof roles.roles[0], role->name);
         }
     }
     for (uint32_t i = 0; i < roles.role_count; i++) {

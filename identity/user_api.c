@@ -58,7 +58,7 @@ HANDLER(user_get)
 }
 
 /* What a client may set; absent members keep what is there. */
-static bool read_user(struct identity *identity, struct http_request *rq, const json_t *body, Rs__IdentityUser *user,
+WAITS static bool read_user(struct identity *identity, struct http_request *rq, const json_t *body, Rs__IdentityUser *user,
                       struct slice *ret_password)
 {
     const json_t *enabled = json_object_get(body, "enabled");

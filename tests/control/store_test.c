@@ -54,7 +54,7 @@ static void run_task(struct env *env, void *arg)
     struct fixture f = { .env = env, .remote = run->remote };
     char           command[512];
 
-    strcpy(f.dir, "/tmp/control_test.XXXXXX");
+    snprintf(f.dir, sizeof f.dir, "/tmp/control_test.XXXXXX");
     assert_non_null(mkdtemp(f.dir));
     arena_init(&f.arena, 64 * 1024 * 1024);
     f.rpc = rpc_new(env, CLUSTER);
@@ -96,6 +96,8 @@ static const char *get(struct fixture *f, const char *key)
     assert_int_equal(rc, 0);
     return arena_str(&f->arena, entry.value);
 }
+
+static int number(const char *text) { return (int)strtol(text, NULL, 10); }
 
 static int64_t in_ms(struct fixture *f, int64_t ms) { return env_now(f->env) + ms * NS_PER_MS; }
 
@@ -507,7 +509,7 @@ static void increment(void *arg)
         char                 text[16];
         arena_reset(&arena);
         assert_int_equal(control_get(w->f->control, str("counter"), &arena, &entry), 0);
-        snprintf(text, sizeof text, "%d", atoi(arena_str(&arena, entry.value)) + 1);
+        snprintf(text, sizeof text, "%d", number(arena_str(&arena, entry.value)) + 1);
         struct control_compare same = { .kind = CONTROL_IF_MOD_REVISION, .key = str("counter"),
                                         .revision = entry.mod_revision };
         struct control_op      op = { .kind = CONTROL_PUT, .key = str("counter"), .value = str(text) };
@@ -532,7 +534,7 @@ static void txn__concurrent_increments_lose_nothing(struct fixture *f)
         assert_int_equal(env_spawn(f->env, "increment", increment, &writer[i]), 0);
     }
     assert_int_equal(wait_group_wait(&wg, TASK_FOREVER), 0);
-    assert_int_equal(atoi(get(f, "counter")), TASKS * ROUNDS);
+    assert_int_equal(number(get(f, "counter")), TASKS * ROUNDS);
 }
 
 static void put_many(void *arg)

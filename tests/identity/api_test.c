@@ -105,7 +105,7 @@ static const json_t *at(const json_t *json, const char *path)
 
     snprintf(copy, sizeof copy, "%s", path);
     for (char *part = strtok_r(copy, ".", &save); part && json; part = strtok_r(NULL, ".", &save))
-        json = json_is_array(json) ? json_array_get(json, (size_t)atoi(part)) : json_object_get(json, part);
+        json = json_is_array(json) ? json_array_get(json, (size_t)strtol(part, NULL, 10)) : json_object_get(json, part);
     return json;
 }
 
@@ -176,11 +176,11 @@ static void run_task(struct env *env, void *arg)
     struct fixture f = { .env = env };
     char           command[128];
 
-    strcpy(f.dir, "/tmp/identity_test.XXXXXX");
+    snprintf(f.dir, sizeof f.dir, "/tmp/identity_test.XXXXXX");
     assert_non_null(mkdtemp(f.dir));
     arena_init(&f.arena, 64 * 1024 * 1024);
     open_all(&f);
-    strcpy(f.token, token_of(&f, "admin", f.admin_password, PROJECT("admin")));
+    text_copy(f.token, sizeof f.token, token_of(&f, "admin", f.admin_password, PROJECT("admin")));
     ((struct run *)arg)->fn(&f);
     close_all(&f);
     arena_done(&f.arena);
@@ -613,7 +613,7 @@ static void auth_v1__gives_token_and_account(struct fixture *f)
         assert_int_equal(identity_check_token(f->identity, slice_str(header(f, &a, "X-Auth-Token")), &who), 0);
         snprintf(url, sizeof url, "http://127.0.0.1:8080/v1/AUTH_%s", who.project_id);
         assert_string_equal(header(f, &a, "X-Storage-Url"), url);
-        assert_in_range(atoi(header(f, &a, "X-Auth-Token-Expires")), TOKEN_LIFETIME_S - 60, TOKEN_LIFETIME_S);
+        assert_in_range(strtol(header(f, &a, "X-Auth-Token-Expires"), NULL, 10), TOKEN_LIFETIME_S - 60, TOKEN_LIFETIME_S);
     }
     assert_int_equal(ask(f, "GET", "/auth/v1.0", NULL, NULL).status, 401);
     assert_int_equal(ask(f, "GET", "/auth/v1.0", "X-Auth-User: demo:demo\r\nX-Auth-Key: no\r\n", NULL).status, 401);

@@ -43,12 +43,17 @@ static void run_in_loop(void **state)
     assert_int_equal(kernel_main(&(struct kernel_options) { .cpu_threads = 1, .io_threads = 1 }, run_task, *state), 0);
 }
 
+static void set(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text);
+}
+
 static struct token example(struct env *env)
 {
     struct token token = { .scope = TOKEN_PROJECT, .methods = TOKEN_BY_PASSWORD, .issued_us = 17, .expires_us = 42 };
 
-    strcpy(token.user_id, "0123456789abcdef0123456789abcdef");
-    strcpy(token.scope_id, "fedcba9876543210fedcba9876543210");
+    set(token.user_id, sizeof token.user_id, "0123456789abcdef0123456789abcdef");
+    set(token.scope_id, sizeof token.scope_id, "fedcba9876543210fedcba9876543210");
     env_random(env, token.audit, sizeof token.audit);
     return token;
 }
@@ -87,7 +92,7 @@ static void seal__every_kind_of_token_comes_back(struct env *env)
     for (int i = 0; i < 16; i++) {
         struct token in = example(env);
         if (i & 1)
-            strcpy(in.user_id, "default");   /* An id that is not hex. */
+            set(in.user_id, sizeof in.user_id, "default");   /* An id that is not hex. */
         if (i & 2) {
             in.has_parent = true;
             env_random(env, in.parent, sizeof in.parent);
@@ -115,14 +120,14 @@ static void unseal__any_changed_byte_is_refused(struct env *env)
     size_t size = strlen(text);
     for (size_t i = 0; i < size; i++) {
         for (int flip = 1; flip < 256; flip <<= 1) {
-            strcpy(other, text);
+            set(other, sizeof other, text);
             other[i] = (char)(other[i] ^ flip);
             assert_int_equal(token_unseal(ring, slice_of(other, size), &out), -E_UNAUTHORIZED);
         }
     }
     for (size_t cut = 0; cut < size; cut++)
         assert_int_equal(token_unseal(ring, slice_of(text, cut), &out), -E_UNAUTHORIZED);
-    strcpy(other, text);
+    set(other, sizeof other, text);
     for (const char *c = "A-_=\n "; *c; c++) {   /* Nothing may follow. */
         other[size] = *c;
         assert_int_equal(token_unseal(ring, slice_of(other, size + 1), &out), -E_UNAUTHORIZED);
