@@ -92,7 +92,7 @@ static void note_error(struct bench *b, const char *what, enum bench_op op, uint
                  (unsigned long long)number, what);
 }
 
-static void note_network(struct bench *b, int rc, enum bench_op op, uint64_t number)
+WAITS static void note_network(struct bench *b, int rc, enum bench_op op, uint64_t number)
 {
     if (rc == -ETIMEDOUT)
         b->stats.timeouts++;

@@ -1,6 +1,7 @@
 /* tests/proxy/http/chunk_test.c - the framing of chunked bodies, in any pieces. */
 #include "tests/lib/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,7 +115,7 @@ static void limit__chunk_line(void **state)
         /* The CR counts, the LF does not. */
         memset(text, 'x', sizeof text);
         memcpy(text, "0;", 2);
-        strcpy(text + HTTP_CHUNK_LINE_MAX - 1 + over, "\r\n\r\n");
+        memcpy(text + HTTP_CHUNK_LINE_MAX - 1 + over, "\r\n\r\n", 5);
         assert_int_equal(decode_text(text), over ? -E_LIMIT : 0);
     }
 }
@@ -129,7 +130,7 @@ static void limit__trailer_bytes(void **state)
         size_t value = HTTP_TRAILER_BYTES_MAX - strlen("A: \r\n\r") + (size_t)over;
         memcpy(text, "0\r\nA: ", 6);
         memset(text + 6, 'v', value);
-        strcpy(text + 6 + value, "\r\n\r\n");
+        memcpy(text + 6 + value, "\r\n\r\n", 5);
         assert_int_equal(decode_text(text), over ? -E_LIMIT : 0);
     }
     free(text);
@@ -141,10 +142,10 @@ static void limit__trailer_count(void **state)
     (void)state;
 
     for (int over = 0; over < 2; over++) {
-        strcpy(text, "0\r\n");
+        size_t n = (size_t)snprintf(text, sizeof text, "0\r\n");
         for (int i = 0; i < 64 + over; i++)
-            strcat(text, "A: b\r\n");
-        strcat(text, "\r\n");
+            n += (size_t)snprintf(text + n, sizeof text - n, "A: b\r\n");
+        snprintf(text + n, sizeof text - n, "\r\n");
         assert_int_equal(decode_text(text), over ? -E_LIMIT : 0);
     }
 }

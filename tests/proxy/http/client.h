@@ -92,7 +92,7 @@ static inline int client_head(struct client *c, struct slice *ret_head)
     c->taken += head.size;
     if (ret_head)
         *ret_head = head;
-    return atoi((const char *)head.data + 9);
+    return (int)strtol((const char *)head.data + 9, NULL, 10);
 }
 
 /* Value of a header in a head, or data NULL. */

@@ -322,13 +322,12 @@ static void limit__header_count(void **state)
 {
     (void)state;
     for (int over = 0; over < 2; over++) {
-        char  *text = malloc(64 + 8 * (HTTP_HEADERS_MAX + 1));
-        size_t n = (size_t)sprintf(text, "GET / HTTP/1.1\r\n" HOST);
+        char   text[64 + 8 * (HTTP_HEADERS_MAX + 1)];
+        size_t n = (size_t)snprintf(text, sizeof text, "GET / HTTP/1.1\r\n" HOST);
         for (int i = 1; i < HTTP_HEADERS_MAX + over; i++)
-            n += (size_t)sprintf(text + n, "A: b\r\n");
-        strcpy(text + n, "\r\n");
+            n += (size_t)snprintf(text + n, sizeof text - n, "A: b\r\n");
+        snprintf(text + n, sizeof text - n, "\r\n");
         assert_int_equal(status_of(text), over ? 431 : 0);
-        free(text);
     }
 }
 
@@ -336,13 +335,12 @@ static void limit__query_parameters(void **state)
 {
     (void)state;
     for (int over = 0; over < 2; over++) {
-        char  *text = malloc(64 + 4 * (HTTP_QUERY_MAX + 1));
-        size_t n = (size_t)sprintf(text, "GET /?");
+        char   text[64 + 4 * (HTTP_QUERY_MAX + 1)];
+        size_t n = (size_t)snprintf(text, sizeof text, "GET /?");
         for (int i = 0; i < HTTP_QUERY_MAX + over; i++)
-            n += (size_t)sprintf(text + n, "%sa", i ? "&" : "");
-        strcpy(text + n, " HTTP/1.1\r\n" HOST "\r\n");
+            n += (size_t)snprintf(text + n, sizeof text - n, "%sa", i ? "&" : "");
+        snprintf(text + n, sizeof text - n, " HTTP/1.1\r\n" HOST "\r\n");
         assert_int_equal(status_of(text), over ? 400 : 0);
-        free(text);
     }
 }
 

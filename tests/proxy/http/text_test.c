@@ -139,7 +139,7 @@ static void assert_ranges(const char *header, uint64_t size, int rc, const char 
 
     int got = http_ranges(slice_str(header), size, ranges, &count);
     for (uint32_t i = 0; got == 0 && i < count; i++)
-        sprintf(text + strlen(text), "%s%llu+%llu", i ? " " : "", (unsigned long long)ranges[i].first,
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%llu+%llu", i ? " " : "", (unsigned long long)ranges[i].first,
                 (unsigned long long)ranges[i].size);
     if (got != rc || (rc == 0 && strcmp(text, expected) != 0))
         fail_msg("%s of %llu: %d [%s], not %d [%s]", header, (unsigned long long)size, got, text, rc, expected);
@@ -192,9 +192,9 @@ static void ranges__too_many_or_overlapping_are_416(void **state)
     (void)state;
 
     for (int over = 0; over < 2; over++) {
-        strcpy(text, "bytes=");
+        snprintf(text, sizeof text, "bytes=");
         for (int i = 0; i < HTTP_RANGES_MAX + over; i++)
-            sprintf(text + strlen(text), "%s%d-%d", i ? "," : "", i * 2, i * 2);
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d-%d", i ? "," : "", i * 2, i * 2);
         struct http_range ranges[HTTP_RANGES_MAX];
         uint32_t          count = 0;
         assert_int_equal(http_ranges(slice_str(text), 1000, ranges, &count), over ? -ERANGE : 0);
