@@ -693,6 +693,53 @@ static void survey(struct run *run)
     run->tier[0].now += p->placed;
 }
 
+/* How far 'leaves' (by slot) is from what is wanted: slots over the target of a
+ * tier, and, dearer, replicas over what a tier should have of one partition. */
+static uint64_t score(struct run *run, const uint32_t *leaves)
+{
+    enum { CROWDED_PRICE = 8 };
+    uint64_t  sum = 0;
+    uint32_t *now = run->from_slot, *count = run->count;
+
+    memset(now, 0, run->tiers->count * sizeof(*now));
+    for (uint32_t partition = 0; partition < run->p->partitions; partition++) {
+        const uint32_t *set = leaves + (size_t)partition * run->p->replicas;
+        for (unsigned r = 0; r < slots_of(run, partition); r++)
+            now[set[r]]++;
+        for (int l = TIER_REGION; l < TIER_LEVELS; l++) {
+            const uint32_t *above = run->above[l];
+            if (!has_pair(run, set, slots_of(run, partition), l))
+                continue;
+            for (unsigned r = 0; r < slots_of(run, partition); r++) {
+                const struct tier *t = &run->tier[above[set[r]]];
+                sum += ++count[above[set[r]]] > t->most && t->most > 0 ? CROWDED_PRICE : 0;
+            }
+            for (unsigned r = 0; r < slots_of(run, partition); r++)
+                count[above[set[r]]] = 0;
+        }
+    }
+    for (uint32_t t = run->tiers->count; t-- > 1;) {
+        now[run->tier[t].parent] += now[t];
+        sum += now[t] > run->tier[t].target ? now[t] - run->tier[t].target : 0;
+    }
+    return sum;
+}
+
+/* Whether the moves are worth it. Where not every wish can be met, meeting one
+ * may break another, and the next rebalance would move the same data back. What
+ * only counts if it lowers a number cannot go round in circles. */
+static bool is_gain(struct run *run)
+{
+    uint64_t before;
+
+    for (size_t s = 0; s < run->slots; s++)
+        run->list[s] = tier_leaf(run->tiers, run->p->slots[s]);
+    before = score(run, run->list);
+    for (size_t s = 0; s < run->slots; s++)
+        run->list[s] = run->place[s] == TIER_NONE ? TIER_NONE : run->place[s] & ~LIFTED;
+    return score(run, run->list) < before;
+}
+
 /* Writes the devices back. */
 static void settle(struct run *run)
 {
@@ -749,7 +796,8 @@ int placement_run(struct placement *p, struct error *err)
         disperse(&run, level);
         balance(&run, level);
     }
-    settle(&run);
+    if (p->placed || (run.lifted && is_gain(&run)))
+        settle(&run);
 out:
     free(run.place);
     free(run.list);
