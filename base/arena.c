@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/sanitize.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define ARENA_CACHE_MAX 0   /* Freed blocks go back to malloc, so that stale pointers are found. */
 #else

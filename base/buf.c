@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/sanitize.h"
+
 enum {
     BUF_CLASSES = 10,                    /* 4 KiB << 9 is BUF_SIZE_MAX. */
     BUF_MAPPED_BYTES = 64 * 1024,

@@ -107,21 +107,21 @@ static int conn_new(struct kernel *kernel, int fd, const struct sockaddr_storage
 }
 
 /* Out of descriptors or memory: others must give some back first. */
-static int accept_pause(struct listener *listener, int rc)
+WAITS static int accept_pause(struct listener *listener, int rc)
 {
     counter_inc(conn_accept_pressure);
     log_warn("conn.accept_pressure", "port=%u error=%s", listener->port, error_name(rc));
-WAITS     return task_sleep(ACCEPT_PAUSE_MS * NS_PER_MS);
+    return task_sleep(ACCEPT_PAUSE_MS * NS_PER_MS);
 }
 
 /* One connection; -EAGAIN: look again. */
-static int accept_try(struct listener *listener, struct conn **ret_conn)
+WAITS static int accept_try(struct listener *listener, struct conn **ret_conn)
 {
     struct sockaddr_storage peer = { 0 };
     socklen_t               size = sizeof peer;
     int                     fd, rc;
 
-WAITS     rc = poller_wait_readable(&listener->pfd, TASK_FOREVER);
+    rc = poller_wait_readable(&listener->pfd, TASK_FOREVER);
     if (rc != 0)
         return -ECANCELED;
     fd = accept4(listener->pfd.fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -182,7 +182,7 @@ struct listener *listener_free(struct listener *listener)
 
 /* --- Connecting --- */
 
-static int connect_one(struct kernel *kernel, const struct sockaddr_storage *address, int64_t deadline,
+WAITS static int connect_one(struct kernel *kernel, const struct sockaddr_storage *address, int64_t deadline,
                        struct conn **ret_conn)
 {
     struct conn *conn;
@@ -205,7 +205,7 @@ static int connect_one(struct kernel *kernel, const struct sockaddr_storage *add
         return rc;
     if (pending) {
         conn->pfd.writable = false;
-WAITS         rc = poller_wait_writable(&conn->pfd, deadline);
+        rc = poller_wait_writable(&conn->pfd, deadline);
         if (rc == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &so_error, &size) != 0)
             so_error = errno;
         if (rc == 0)
@@ -256,10 +256,10 @@ static int socket_error(int error)
     return error == EPIPE || error == ETIMEDOUT || error == ENOTCONN ? -ECONNRESET : -error;
 }
 
-static int wait_readable(struct conn *conn, int64_t deadline)
+WAITS static int wait_readable(struct conn *conn, int64_t deadline)
 {
     conn->calls = 0;
-WAITS     return poller_wait_readable(&conn->pfd, deadline);
+    return poller_wait_readable(&conn->pfd, deadline);
 }
 
 int conn_read(struct conn *conn, void *data, size_t capacity, int64_t deadline, size_t *ret_size)

@@ -141,12 +141,12 @@ static void call_note(struct tls_call *call, int result)
 
 /* Waits for what the call wanted, then 0: repeat it. Or its failure. The flag of
  * the direction was cleared when, or before, the call met EAGAIN. */
-static int call_wait(struct conn *conn, const struct tls_call *call, int64_t deadline)
+WAITS static int call_wait(struct conn *conn, const struct tls_call *call, int64_t deadline)
 {
     conn->calls = 0;
     switch (call->error) {
     case SSL_ERROR_WANT_READ:
-WAITS         return poller_wait_readable(&conn->pfd, deadline);
+        return poller_wait_readable(&conn->pfd, deadline);
     case SSL_ERROR_WANT_WRITE:
         return poller_wait_writable(&conn->pfd, deadline);
     case SSL_ERROR_SYSCALL:
@@ -159,7 +159,7 @@ WAITS         return poller_wait_readable(&conn->pfd, deadline);
 }
 
 /* After a call on the loop thread, where no event can come between the call and this. */
-static int call_wait_here(struct conn *conn, const struct tls_call *call, int64_t deadline)
+WAITS static int call_wait_here(struct conn *conn, const struct tls_call *call, int64_t deadline)
 {
     if (call->error == SSL_ERROR_WANT_READ)
         conn->pfd.readable = false;
@@ -251,7 +251,7 @@ int conn_tls_read(struct conn *conn, void *data, size_t capacity, int64_t deadli
     }
 }
 
-static int write_record(struct conn *conn, const uint8_t *data, size_t size, int64_t deadline)
+WAITS static int write_record(struct conn *conn, const uint8_t *data, size_t size, int64_t deadline)
 {
     struct tls_call call = { .ssl = conn->ssl };
 

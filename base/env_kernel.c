@@ -107,7 +107,7 @@ static void work_done(struct worker_job *job)
 }
 
 /* With a credit of the pool taken. */
-static int work_run(struct kernel *k, enum work_kind kind, work_fn fn, void *arg)
+WAITS static int work_run(struct kernel *k, enum work_kind kind, work_fn fn, void *arg)
 {
     struct work work = { .job = { .fn = fn, .arg = arg, .done = work_done }, .kernel = k, .kind = kind };
 
@@ -119,11 +119,11 @@ static int work_run(struct kernel *k, enum work_kind kind, work_fn fn, void *arg
         return rc;
     }
     /* The worker uses 'work' and 'arg', so this waits whatever happens. */
-WAITS     wait_group_wait_shielded(&work.finished);
+    wait_group_wait_shielded(&work.finished);
     return 0;
 }
 
-static int kernel_work(struct env *env, enum work_kind kind, work_fn fn, void *arg)
+WAITS static int kernel_work(struct env *env, enum work_kind kind, work_fn fn, void *arg)
 {
     struct kernel *k = kernel_of(env);
 

@@ -25,10 +25,10 @@ static void dir_job_run(void *arg)
     job->run(job);
 }
 
-static int dir_job(struct env *env, struct dir_job *job)
+WAITS static int dir_job(struct env *env, struct dir_job *job)
 {
     job->root_fd = kernel_of(env)->root_fd;
-WAITS     int rc = kernel_work_queued(env, WORK_IO, dir_job_run, job);
+    int rc = kernel_work_queued(env, WORK_IO, dir_job_run, job);
     return rc ? rc : job->rc;
 }
 

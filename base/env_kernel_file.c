@@ -181,7 +181,7 @@ static void file_job_run(void *arg)
 }
 
 /* Moves all bytes by io_uring, or leaves the rest to a worker: -EAGAIN. */
-static int move_by_uring(struct file *file, struct file_job *job)
+WAITS static int move_by_uring(struct file *file, struct file_job *job)
 {
     struct iovec        rest[ENV_IOV_MAX];
     const struct iovec *iov = job->iov;
@@ -194,7 +194,7 @@ static int move_by_uring(struct file *file, struct file_job *job)
     }
     if (left == 0 || left > UINT32_MAX / 2)
         return -EAGAIN;
-WAITS     int rc = kernel_uring_move(file->env, job->op != OP_READ, job->op == OP_WRITE_SYNC, job->fd, iov, count,
+    int rc = kernel_uring_move(file->env, job->op != OP_READ, job->op == OP_WRITE_SYNC, job->fd, iov, count,
                                job->offset + job->done);
     if (rc == -EINTR || rc == -EOPNOTSUPP)
         return -EAGAIN;
@@ -204,7 +204,7 @@ WAITS     int rc = kernel_uring_move(file->env, job->op != OP_READ, job->op == O
     return (size_t)rc == left || (job->op == OP_READ && at_end(job)) ? 0 : -EAGAIN;
 }
 
-static int file_job(struct file *file, struct file_job *job)
+WAITS static int file_job(struct file *file, struct file_job *job)
 {
     job->fd = file_of(file)->fd;
     /* Writes through the page cache would only move to a thread of the kernel's. */
@@ -213,7 +213,7 @@ static int file_job(struct file *file, struct file_job *job)
         if (rc != -EAGAIN)
             return rc;
     }
-WAITS     int rc = kernel_work_queued(file->env, WORK_IO, file_job_run, job);
+    int rc = kernel_work_queued(file->env, WORK_IO, file_job_run, job);
     return rc ? rc : job->rc;
 }
 

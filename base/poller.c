@@ -81,10 +81,10 @@ void poller_wake_closed(struct poller_fd *pfd)
     waitq_wake_all(&pfd->writers);
 }
 
-static int poller_wait(struct poller_fd *pfd, const bool *flag, struct waitq *q, int64_t deadline)
+WAITS static int poller_wait(struct poller_fd *pfd, const bool *flag, struct waitq *q, int64_t deadline)
 {
     if (!pfd->closed && !*flag) {
-WAITS         int rc = waitq_wait(q, deadline);
+        int rc = waitq_wait(q, deadline);
         if (rc != 0)
             return rc;
     }

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 
 #include "base/counter.h"
+#include "base/sanitize.h"
 #include "base/task_private.h"
 
 #if defined(__SANITIZE_ADDRESS__)
