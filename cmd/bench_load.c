@@ -158,6 +158,7 @@ WAITS static int operate(struct worker *w, enum bench_op op, uint64_t number, ui
 
     int64_t begun = env_now(b->env);
     int     rc = bench_call(&w->client, &call, &answer);
+    int64_t us = (env_now(b->env) - begun) / 1000;   /* Before the checks, which are not the server's time. */
     if (rc) {
         note_network(b, rc, op, number);
         return rc;
@@ -165,7 +166,7 @@ WAITS static int operate(struct worker *w, enum bench_op op, uint64_t number, ui
     b->stats.status[answer.status]++;
     if (!judge(b, op, number, &call, expect, &answer))
         return answer.status;
-    bench_latency_add(&b->stats.latency, (uint64_t)(env_now(b->env) - begun) / 1000);
+    bench_latency_add(&b->stats.latency, (uint64_t)us);
     b->stats.ops++;
     b->stats.by_op[op]++;
     b->stats.entries += answer.entries;
