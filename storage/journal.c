@@ -272,6 +272,12 @@ WAITS static int recover(struct journal *j, struct buf *buf, struct replay *repl
             return error_set(err, rc, "journal %s: segment %u can't be read", j->path, j->segment[i].number);
     }
     qsort(j->segment, j->count, sizeof j->segment[0], by_sequence);
+    /* The newest records may have been written but never synced (the process was killed between the two). They
+     * are made durable before the replay, since that puts them into the index, which may become durable by itself. */
+    newest = &j->segment[j->count - 1];
+    rc = newest->sequence ? file_sync(newest->file) : 0;
+    if (rc)
+        return error_set(err, rc, "journal %s: sync failed", j->path);
     for (uint32_t i = 0; i < j->count; i++) {
         struct segment *s = &j->segment[i];
 
@@ -291,10 +297,7 @@ WAITS static int recover(struct journal *j, struct buf *buf, struct replay *repl
     if (j->last < replay->applied)
         return error_set(err, -E_CORRUPT, "journal %s ends at record %llu, but the index has %llu", j->path,
                          (unsigned long long)j->last, (unsigned long long)replay->applied);
-    /* What was replayed may have been written but never synced; it is acted upon from now on. */
-    newest = &j->segment[j->count - 1];
-    rc = newest->sequence ? file_sync(newest->file) : 0;
-    return rc ? error_set(err, rc, "journal %s: sync failed", j->path) : 0;
+    return 0;
 }
 
 /* --- Opening. --- */
