@@ -111,7 +111,7 @@ static int note_garbage(struct row_batch *batch, const struct batch_row *row, co
     for (size_t i = 0; old && i < old->n_extents; i++) {
         const Rs__Extent     *extent = old->extents[i];
         struct garbage_record record = { .replicas = row->shard->state.record.replicas, .name = row->name,
-                                         .ballot = row->head.accepted };
+                                         .ballot = next->ballot };
         size_t                size = rs__extent__get_packed_size(extent);
         struct batch_garbage *g = arena_new(&batch->arena, struct batch_garbage);
         uint8_t              *packed = arena_alloc(&batch->arena, size), *bytes;

@@ -79,7 +79,7 @@ int  shard_record_decode(struct slice key, struct slice bytes, struct shard_reco
 struct garbage_record {
     uint8_t       shard[SHARD_ID_BYTES];
     uint32_t      replicas;
-    struct ballot ballot;        /* Of the value that named it. */
+    struct ballot ballot;        /* Of the value that replaced the one that named it. */
     struct slice  name;
     struct slice  extent;        /* Packed. */
 };

@@ -1,0 +1,53 @@
+/* storage/gc.h - background work of the rows on a node's devices. Each is
+ * rate-limited, visible by counters, and safe to kill at any moment.
+ *
+ *   garbage   blobs that a replaced value named: a linearizable read of their
+ *             row decides; only what it does not name is deleted, everywhere
+ *   expiry    rows whose time has come are handed to the object service
+ *   purge     tombstones that every replica holds go, behind a raised floor
+ *   repair    shards whose replicas differ are walked, and what a replica
+ *             missed while it was away is given to it
+ *
+ * A blob that no row ever named (its PUT died) has no garbage entry and is not
+ * found here. */
+#ifndef STORAGE_GC_H
+#define STORAGE_GC_H
+
+#include "storage/blob.h"
+#include "storage/device.h"
+
+enum {
+    GC_TICK_MS = 1000,
+    GC_GRACE_MS = 5 * 60 * 1000,        /* A replaced blob stays for readers that began before. */
+    GC_RETRY_MS = 30 * 1000,            /* After a pass with failures. */
+    GC_PURGE_AGE_MS = 60 * 60 * 1000,   /* A tombstone younger than this stays: repair has time to spread it. */
+    GC_REPAIR_MS = 30 * 1000,           /* Between two comparisons of all shards. */
+    GC_BATCH = 128,                     /* Entries of each kind in one tick on one device. */
+    GC_DEVICES_MAX = 256
+};
+
+struct gc;
+
+struct gc_options {
+    struct rpc         *rpc;
+    struct hlc         *hlc;
+    struct row_client  *rows;
+    struct blob_client *blobs;    /* NULL: garbage stays. */
+    void               *ctx;
+    /* The index ring with that many replicas; borrowed until the next wait. NULL: not known now. */
+    const struct ring *(*index_ring)(void *ctx, uint32_t replicas);
+    /* A row is due: delete it iff its ballot is still this one. NULL: a tombstone is written here. */
+    WAITS int (*expire)(void *ctx, const struct shard *shard, struct slice name, struct ballot ballot);
+    uint32_t            grace_ms, purge_age_ms, repair_ms;   /* 0: the defaults above. */
+    bool                manual;   /* No task: gc_run() is called by hand (tests). */
+};
+
+int  gc_new(const struct gc_options *options, struct gc **ret_gc);
+int  gc_add(struct gc *gc, struct device *device);   /* Borrowed; skipped while out of service. -E_LIMIT. */
+/* Ends the task before the devices are closed. Accepts NULL. */
+WAITS struct gc *gc_free(struct gc *gc);
+
+/* One round of everything that is due, on every device. */
+WAITS void gc_run(struct gc *gc);
+
+#endif
