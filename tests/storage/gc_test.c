@@ -288,7 +288,8 @@ static void garbage(struct row_cluster *c, void *arg)
     assert_int_equal(read_blob(&f, first, first_count), 0);
     /* Overwritten: garbage. Not while the row can't be asked. */
     assert_int_equal(put(c, "a", "three", second, second_count, 0), 0);
-    assert_true(keys(row_cluster_holder(c, 0), 'g') > 0);
+    assert_true(keys(row_cluster_holder(c, 0), 'g') + keys(row_cluster_holder(c, 1), 'g') +
+                keys(row_cluster_holder(c, 2), 'g') >= 2);
     row_cluster_down(row_cluster_holder(c, 1));
     row_cluster_down(row_cluster_holder(c, 2));
     later(&f, 1);
