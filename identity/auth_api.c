@@ -92,12 +92,6 @@ static json_t *token_json(struct identity *identity, const struct identity_conte
 
 /* --- POST /v3/auth/tokens --- */
 
-struct auth {
-    struct identity_login login;
-    bool                  by_password, by_token;
-    struct slice          token;
-};
-
 /* {"id": ...} or {"name": ..., "domain": {"id" or "name": ...}} */
 static void parse_domain(const json_t *domain, struct slice *ret, bool *bad)
 {
@@ -179,6 +173,17 @@ static bool parse_scope(const json_t *scope, struct auth *auth, bool *ret_none)
     return !bad;
 }
 
+int auth_parse(const json_t *auth, struct auth *ret)
+{
+    const json_t *who = json_object_get(auth, "identity");
+    bool          none = false;
+
+    memset(ret, 0, sizeof *ret);
+    if (!json_is_object(who) || !parse_identity(who, ret) || !parse_scope(json_object_get(auth, "scope"), ret, &none))
+        return -E_SYNTAX;
+    return none || (!ret->by_password && !ret->by_token) ? -E_UNAUTHORIZED : 0;
+}
+
 static struct slice peer_address(struct http_request *rq)
 {
     char text[CONN_ADDRESS_MAX];
@@ -216,24 +221,21 @@ WAITS static void answer_login(struct identity *identity, struct http_request *r
 HANDLER(auth_token_post)
 {
     struct identity *identity = ctx;
-    struct auth      auth = { .by_password = false };
+    struct auth      auth;
     json_t          *root;
-    bool             none = false;
     const json_t    *object = api_body(identity, rq, "auth", &root);
 
     (void)params;
     if (object == NULL)
         return;
-    const json_t *who = json_object_get(object, "identity");
-    if (!json_is_object(who) || !parse_identity(who, &auth) ||
-        !parse_scope(json_object_get(object, "scope"), &auth, &none)) {
+    int rc = auth_parse(object, &auth);
+    if (rc == -E_SYNTAX)
         reply_error(identity, rq, 400, "Expecting to find valid JSON in 'auth': identity.methods with their data, and "
                     "at most one scope.");
-    } else if (none || (!auth.by_password && !auth.by_token)) {
-        reply_error(identity, rq, 401, "The request you have made requires authentication.");
-    } else {
+    else if (rc)
+        reply_code(identity, rq, rc, "authentication");
+    else
         answer_login(identity, rq, &auth);
-    }
     json_decref(root);
 }
 

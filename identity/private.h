@@ -92,6 +92,15 @@ void reply_vary(struct http_request *rq);
 enum { TIME_TEXT_MAX = 80 };
 void time_text(int64_t us, char out[TIME_TEXT_MAX]);   /* "2026-11-22T22:00:00.000000Z" */
 
+/* What a client asks of POST /v3/auth/tokens; borrows from the JSON. */
+struct auth {
+    struct identity_login login;
+    bool                  by_password, by_token;
+    struct slice          token;
+};
+/* The member "auth" of the body. -E_SYNTAX; -E_UNAUTHORIZED: methods or scopes that this cloud does not have. */
+int auth_parse(const json_t *auth, struct auth *ret);
+
 /* --- Handlers. --- */
 #define HANDLER(name) WAITS void name(void *ctx, struct http_request *rq, const struct http_params *params)
 /* auth_api.c */
