@@ -122,6 +122,57 @@ WAITS static int create_container(struct bench *b, struct error *err)
     return 0;
 }
 
+/* --- The ledger: one number a line. --- */
+
+static int read_ledger(struct bench *b, FILE *file, struct error *err)
+{
+    unsigned long long number;
+    uint64_t           count = 0, capacity = 0;
+
+    while (fscanf(file, "%llu", &number) == 1) {
+        if (count == capacity) {
+            capacity = capacity ? capacity * 2 : 1024;
+            uint64_t *bigger = capacity <= BENCH_OBJECTS_MAX * 2ULL ? realloc(b->numbers, capacity * sizeof *bigger) : NULL;
+            if (!bigger)
+                return error_set(err, -ENOMEM, "the ledger %s is too long", b->options.ledger);
+            b->numbers = bigger;
+        }
+        b->numbers[count++] = number;
+    }
+    if (!feof(file) || count == 0)
+        return error_set(err, -E_SYNTAX, "%s is not a ledger, or empty", b->options.ledger);
+    b->options.objects = count;
+    b->options.start = 0;
+    return 0;
+}
+
+static int open_ledger(struct bench *b, struct error *err)
+{
+    FILE *file = fopen(b->options.ledger, b->op == BENCH_PUT ? "ae" : "re");
+    int   rc = 0;
+
+    if (!file)
+        return error_set(err, -errno, "cannot open %s: %s", b->options.ledger, error_text(errno));
+    if (b->op == BENCH_PUT) {
+        b->ledger = file;
+        return 0;
+    }
+    rc = read_ledger(b, file, err);
+    fclose(file);
+    return rc;
+}
+
+static int close_ledger(struct bench *b)
+{
+    FILE *file = b->ledger;
+
+    b->ledger = NULL;
+    if (!file || fclose(file) == 0)
+        return 0;
+    fprintf(stderr, "ringstack bench: cannot write %s\n", b->options.ledger);
+    return -EIO;
+}
+
 /* --- The run. --- */
 
 struct start {
@@ -337,7 +388,10 @@ WAITS static int prepare(struct bench *b, struct error *err)
         return error_set(err, -ENOMEM, "out of memory");
     rng_init(&rng, b->options.seed, UINT64_C(0x706f6f6c));
     rng_fill(&rng, b->pool, BENCH_POOL_BYTES);
-    rc = find_target(b, err);
+    if (b->options.ledger)
+        rc = open_ledger(b, err);
+    if (rc == 0)
+        rc = find_target(b, err);
     if (rc == 0 && b->options.create && (b->op == BENCH_PUT || b->op == BENCH_MIXED))
         rc = create_container(b, err);
     return rc;
@@ -357,6 +411,7 @@ WAITS static void bench_run(struct env *env, void *arg)
         rc = error_set(&err, -ESRCH, "a process of --pid is not there");
     if (rc) {
         fprintf(stderr, "ringstack bench: %s\n", err.text);
+        close_ledger(b);
         return;
     }
     kernel_on_signal(env, SIGINT, on_signal, b);
@@ -378,7 +433,7 @@ WAITS static void bench_run(struct env *env, void *arg)
         print_json(b, &report);
     else
         print_text(b, &report);
-    b->exit_status = b->stats.errors > 0 || b->stats.ops == 0;
+    b->exit_status = close_ledger(b) != 0 || b->stats.errors > 0 || b->stats.ops == 0;
 }
 
 /* As every size, but small letters will do. */
@@ -410,12 +465,15 @@ static int check(const struct cli_command *command, struct bench *b)
         return cli_usage(command, "--policy is not a policy's name");
     if (b->op == BENCH_MIXED && o->objects == 0)
         o->objects = 1000;
-    if (b->op != BENCH_PUT && o->objects == 0)
+    bool ledger = o->ledger && (b->op == BENCH_GET || b->op == BENCH_HEAD || b->op == BENCH_DELETE);
+    if (o->ledger && !ledger && b->op != BENCH_PUT)
+        return cli_usage(command, "--ledger goes with put, get, head and delete");
+    if (b->op != BENCH_PUT && o->objects == 0 && !ledger)
         return cli_usage(command, "--objects is needed: how many there are");
     if (b->op == BENCH_MIXED && o->objects < o->concurrency)
         o->concurrency = o->objects;   /* Each worker needs an object of its own. */
     bool ends = o->seconds || o->count;
-    if (!ends && !(o->objects && (b->op == BENCH_PUT || b->op == BENCH_DELETE || o->sequential)))
+    if (!ends && !((o->objects || ledger) && (b->op == BENCH_PUT || b->op == BENCH_DELETE || o->sequential)))
         return cli_usage(command, "--secs or --count is needed");
     return -1;
 }
@@ -446,6 +504,7 @@ int cmd_bench(int argc, char **argv)
         { "objects", CLI_U64, "N", "that exist, or to write over and over; mixed: 1000", &o->objects, 1, BENCH_OBJECTS_MAX },
         { "start", CLI_U64, "N", "number of the first object (0)", &o->start, 0, BENCH_OBJECTS_MAX },
         { "sequential", CLI_BOOL, NULL, "get and head: each object once, in order", &o->sequential, 0, 0 },
+        { "ledger", CLI_STRING, "FILE", "put: append what was acknowledged; else: these are the objects", &o->ledger, 0, 0 },
         { "prefix", CLI_STRING, "TEXT", "objects are called TEXT and ten digits (o)", &o->prefix, 0, 0 },
         { "limit", CLI_U64, "N", "entries of a page of a listing (1000)", &o->limit, 1, 10000 },
         { "policy", CLI_STRING, "NAME", "storage policy of a container that is created", &o->policy, 0, 0 },
@@ -474,5 +533,6 @@ int cmd_bench(int argc, char **argv)
     }
     tls_free(b.tls);
     free(b.pool);
+    free(b.numbers);
     return b.exit_status;
 }

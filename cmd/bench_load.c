@@ -166,6 +166,8 @@ WAITS static int operate(struct worker *w, enum bench_op op, uint64_t number, ui
     b->stats.status[answer.status]++;
     if (!judge(b, op, number, &call, expect, &answer))
         return answer.status;
+    if (b->ledger && op == BENCH_PUT)
+        fprintf(b->ledger, "%llu\n", (unsigned long long)number);
     bench_latency_add(&b->stats.latency, (uint64_t)us);
     b->stats.ops++;
     b->stats.by_op[op]++;
@@ -230,6 +232,11 @@ static bool next_number(struct bench *b, bool wrap, uint64_t *ret)
     return true;
 }
 
+static uint64_t from_ledger(const struct bench *b, uint64_t number)
+{
+    return b->numbers ? b->numbers[number] : number;
+}
+
 WAITS static bool step(struct worker *w)
 {
     struct bench *b = w->bench;
@@ -240,7 +247,7 @@ WAITS static bool step(struct worker *w)
     case BENCH_DELETE:
         if (!next_number(b, b->op == BENCH_PUT && b->options.count + b->options.seconds > 0, &number))
             return false;
-        operate(w, b->op, number, 0, b->op == BENCH_DELETE ? EXISTS_MAYBE : EXISTS);
+        operate(w, b->op, from_ledger(b, number), 0, b->op == BENCH_DELETE ? EXISTS_MAYBE : EXISTS);
         return true;
     case BENCH_GET:
     case BENCH_HEAD:
@@ -248,7 +255,7 @@ WAITS static bool step(struct worker *w)
             number = b->options.start + rng_below(&w->rng, b->options.objects);
         else if (!next_number(b, b->options.count + b->options.seconds > 0, &number))
             return false;
-        operate(w, b->op, number, 0, EXISTS);
+        operate(w, b->op, from_ledger(b, number), 0, EXISTS);
         return true;
     case BENCH_LIST:
         list_page(w);

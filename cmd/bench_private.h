@@ -7,6 +7,8 @@
 #ifndef CMD_BENCH_PRIVATE_H
 #define CMD_BENCH_PRIVATE_H
 
+#include <stdio.h>
+
 #include "base/cli.h"
 #include "base/conn.h"
 
@@ -24,7 +26,7 @@ enum bench_op { BENCH_PUT, BENCH_GET, BENCH_HEAD, BENCH_DELETE, BENCH_LIST, BENC
 enum { BENCH_OPS = BENCH_MIXED + 1 };
 
 struct bench_options {
-    const char *url, *token, *auth_url, *user, *key, *op, *container, *prefix, *policy, *ca, *size_text;
+    const char *url, *token, *auth_url, *user, *key, *op, *container, *prefix, *policy, *ca, *size_text, *ledger;
     uint64_t    size, concurrency, seconds, count, objects, start, seed, limit, timeout_s;
     bool        verify, json, sequential, create, progress;
     struct cli_list headers, pids;
@@ -66,6 +68,8 @@ struct bench {
     uint8_t             *pool;                         /* BENCH_POOL_BYTES; contents are slices of it. */
     struct bench_stats   stats;
     int64_t              started, deadline;
+    FILE                *ledger;                       /* Of put: the numbers that were acknowledged. */
+    uint64_t            *numbers;                      /* Of get, head, delete with a ledger: options.objects of them. */
     uint64_t             issued, next;                 /* Operations begun; next object of put, delete and in order. */
     bool                 stop;                         /* By signal. */
     struct wait_group    workers;

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.parse
 
@@ -155,7 +156,20 @@ def main():
     busy = bench(store, '--op', 'put', '--count', '30', '--prefix', 'b', fails=True)
     check('503', busy['errors'] == busy['status']['503'] > 5, True)
 
-    store.fault = None
+    with tempfile.TemporaryDirectory() as scratch:   # What was acknowledged under faults is all there.
+        ledger = ('--ledger', os.path.join(scratch, 'ledger'), '--prefix', 'k')
+        for start in ('0', '1000'):
+            busy = bench(store, '--op', 'put', '--count', '50', '--start', start, *ledger, fails=True)
+        with open(ledger[1], encoding='ascii') as f:
+            numbers = [int(line) for line in f]
+        check('ledger', len(set(numbers)) == len(numbers) and max(numbers) == 1049, True)
+        store.fault = None
+        got = bench(store, '--op', 'get', '--sequential', *ledger)
+        check('ledger', (got['ops'], got['verified']), (len(numbers), len(numbers)))
+        store.objects.popitem()
+        check('a lost object', bench(store, '--op', 'get', '--sequential', *ledger, fails=True)['status']['404'], 1)
+        bench(store, '--op', 'delete', *ledger)
+
     bench(store, '--op', 'put', '--objects', '250', '--size', '10', '--prefix', 'l')
     pages = ('--op', 'list', '--objects', '250', '--limit', '100', '--prefix', 'l', '--count', '20')
     check('listings', bench(store, *pages)['verified'], 20)
