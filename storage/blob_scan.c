@@ -83,6 +83,9 @@ WAITS static int open_volumes(struct blob_store *store, struct error *err)
 
     if (rc == 0)
         rc = env_sync_dir(store->env, store->device->path);
+    /* A volume's name may have been given but not yet synced when the process was killed. */
+    if (rc == 0)
+        rc = env_sync_dir(store->env, store->dir);
     if (rc == 0)
         rc = env_list(store->env, store->dir, &entries, &count);
     if (rc)

@@ -185,6 +185,9 @@ WAITS static int identity_open(struct device *device, uint64_t cluster_id, struc
         log_info("device.created", "device=%u path=\"%s\"", device->id, device->path);
         return 0;
     }
+    /* Its name may have been given but not yet synced when the process was killed. */
+    if (rc == 0)
+        rc = env_sync_dir(device->env, device->path);
     if (rc == 0)
         rc = identity_parse(p->identity, &cluster, device->uuid, &id);
     if (rc)

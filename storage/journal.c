@@ -341,6 +341,9 @@ WAITS static int open_files(struct journal *j, struct buf *buf, struct error *er
     int               rc;
 
     rc = env_mkdir(j->env, j->path);
+    /* A segment's name may have been given but not yet synced when the process was killed. */
+    if (rc == 0)
+        rc = env_sync_dir(j->env, j->path);
     if (rc == 0)
         rc = env_list(j->env, j->path, &entries, &count);
     if (rc)
