@@ -22,6 +22,7 @@ struct kv_batch;
 
 struct kv_options {
     size_t write_buffer_bytes;   /* Memtable; 0: the default (8 MiB). */
+    bool   read_only;            /* For inspection: nothing is created, locked or written. */
 };
 
 /* Return false to stop the scan. Slices are borrowed for the call. May run on a

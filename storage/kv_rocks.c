@@ -78,6 +78,7 @@ static int code_of(char *text, struct error *err)
 struct open_job {
     struct rocks *rocks;
     const char   *path;
+    bool          read_only;
     char         *error;
 };
 
@@ -85,7 +86,8 @@ static void open_work(void *arg)
 {
     struct open_job *job = arg;
 
-    job->rocks->db = rocksdb_open(job->rocks->options, job->path, &job->error);
+    job->rocks->db = job->read_only ? rocksdb_open_for_read_only(job->rocks->options, job->path, 0, &job->error)
+                                    : rocksdb_open(job->rocks->options, job->path, &job->error);
 }
 
 static rocksdb_options_t *options_new(const struct kv_options *o)
@@ -95,7 +97,7 @@ static rocksdb_options_t *options_new(const struct kv_options *o)
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 
     pthread_once(&shared.once, shared_init);
-    rocksdb_options_set_create_if_missing(options, 1);
+    rocksdb_options_set_create_if_missing(options, !o->read_only);
     rocksdb_options_set_paranoid_checks(options, 1);
     rocksdb_options_set_write_buffer_size(options, buffer);
     rocksdb_options_set_max_write_buffer_number(options, 2);
@@ -142,7 +144,7 @@ WAITS static int rocks_open(struct env *env, const char *path, const struct kv_o
                             struct error *err)
 {
     struct rocks   *r = calloc(1, sizeof *r);
-    struct open_job job = { .rocks = r, .path = path };
+    struct open_job job = { .rocks = r, .path = path, .read_only = o->read_only };
     int             rc;
 
     if (!r)
