@@ -187,7 +187,7 @@ static void run(struct env *env, void *arg)
     phase(b, true);
     for (uint32_t i = 0; i < b->objects; i++)
         for (size_t j = 0; j < b->counts[i]; j++)
-            blob_delete(b->client, b->extents[i][j], env_now(env) + 10 * NS_PER_S, NULL);
+            if (!getenv("KEEP")) blob_delete(b->client, b->extents[i][j], env_now(env) + 10 * NS_PER_S, NULL);
     buf_unref(b->data);
     blob_client_free(b->client);
     for (uint32_t i = 0; i < DEVICES; i++)
