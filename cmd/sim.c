@@ -6,6 +6,7 @@
  * the next run. A failure prints the one line that replays it. */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -103,6 +104,10 @@ static void run_child(const struct options *o, const struct scenario *scenario, 
 {
     static struct report report;
 
+    /* One short life: memory once taken is kept. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 28);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_TOP_PAD, 1 << 23);
     log_set_sink(o->verbose ? keep_line : drop_line, NULL);
     scenario_run(scenario, seed, (uint32_t)(o->steps ? o->steps : scenario->steps), o->verbose, &report.result);
     for (int i = 0; i < MARKS; i++)

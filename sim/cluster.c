@@ -8,6 +8,7 @@
 
 #include "sim/kv_sim.h"
 #include "sim/objects.h"
+#include "storage/gc.h"
 
 /* --- Rings --- */
 
@@ -55,8 +56,31 @@ static void add_policy(struct cluster *cluster, const char *name)
 
 /* --- A life --- */
 
+static const struct ring *gc_ring(void *ctx, uint32_t replicas)
+{
+    struct life *life = ctx;
+
+    return replicas == 3 ? life->node->cluster->index3 : replicas == 5 ? life->node->cluster->index5 : NULL;
+}
+
+static void gc_start(struct life *life)
+{
+    struct cluster   *cluster = life->node->cluster;
+    uint32_t          ms = cluster->options.gc_ms;
+    struct gc_options options = {
+        .rpc = life->rpc, .hlc = &life->hlc, .rows = life->rows, .blobs = life->blobs, .ctx = life,
+        .index_ring = gc_ring, .grace_ms = ms * 4, .purge_age_ms = ms, .repair_ms = ms * 2,
+    };
+
+    if (ms == 0)
+        return;
+    if (gc_new(&options, &life->gc) < 0 || gc_add(life->gc, life->device) < 0)
+        sim_fail(&cluster->sim, "node %u: background work does not start", life->node->id);
+}
+
 static WAITS void life_free(struct life *life)
 {
+    life->gc = gc_free(life->gc);
     objects_stop(life);
     life->rows = row_client_free(life->rows);
     life->service = storage_service_free(life->service);
@@ -114,6 +138,7 @@ static WAITS void boot(void *arg)
     life->device = device;
     storage_service_add(life->service, device);
     objects_start(life);
+    gc_start(life);
     life->up = true;
     sim_note(&cluster->sim, "node %u is up", node->id);
     if (cluster->started)

@@ -25,6 +25,7 @@ enum {
 
 struct cluster;
 struct object_service;
+struct gc;
 
 /* One life of a node. */
 struct life {
@@ -37,6 +38,7 @@ struct life {
     struct row_client      *rows;
     struct blob_client     *blobs;
     struct object_service  *objects;
+    struct gc              *gc;
     bool                    up;        /* The device is open, clients may run here. */
     bool                    broken;    /* The device can't be opened. */
 };
@@ -59,6 +61,7 @@ struct cluster_options {
     uint64_t journal_segment_bytes;   /* Small: segments are recycled often. */
     uint32_t journal_segments;
     uint64_t volume_bytes;
+    uint32_t gc_ms;                   /* Background work runs with ages about this short; 0: it does not. */
 };
 
 struct cluster {

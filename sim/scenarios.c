@@ -4,11 +4,11 @@
 
 #define OBJECTS                                                                                    \
     { .nodes = 6, .row_replicas = 3, .objects = true, .disk_bytes = 256 * 1024 * 1024,             \
-      .journal_segment_bytes = 512 * 1024, .journal_segments = 3, .volume_bytes = 8 * 1024 * 1024 }
+      .journal_segment_bytes = 512 * 1024, .journal_segments = 3, .volume_bytes = 8 * 1024 * 1024, .gc_ms = 250 }
 
 #define ROWS                                                                                       \
     { .nodes = 4, .row_replicas = 3, .disk_bytes = 64 * 1024 * 1024,                               \
-      .journal_segment_bytes = 256 * 1024, .journal_segments = 3, .volume_bytes = 1024 * 1024 }
+      .journal_segment_bytes = 256 * 1024, .journal_segments = 3, .volume_bytes = 1024 * 1024, .gc_ms = 100 }
 
 const struct scenario scenarios[] = {
     {
@@ -36,7 +36,7 @@ const struct scenario scenarios[] = {
     {
         .name = "rows-5", .summary = "registers on 5 replicas; every fault",
         .options = { .nodes = 6, .row_replicas = 5, .disk_bytes = 64 * 1024 * 1024,
-                     .journal_segment_bytes = 256 * 1024, .journal_segments = 3, .volume_bytes = 1024 * 1024 },
+                     .journal_segment_bytes = 256 * 1024, .journal_segments = 3, .volume_bytes = 1024 * 1024, .gc_ms = 100 },
         .faults = FAULT_KILL | FAULT_POWER | FAULT_BLACKOUT | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK |
                   FAULT_CLOCK | FAULT_SYNC | FAULT_FULL,
         .keys = 3, .clients = 1, .steps = 200, .step = rows_step, .verify = rows_verify,
