@@ -159,7 +159,11 @@ WAITS static int start_proxy(struct cloud *cloud, struct error *err)
 
     if (!plan->proxy)
         return 0;
-    int rc = start_identity(cloud, err);
+    int rc = 0;
+    if (plan->node_count > 1)   /* Elsewhere devices may still be starting; here they are open, or lost. */
+        rc = cloud_devices_wait(cloud);
+    if (rc == 0)
+        rc = start_identity(cloud, err);
     if (rc == 0)
         rc = object_service_new(&options, &cloud->objects, err);
     if (rc == 0 && plan->tls_cert) {
@@ -206,7 +210,8 @@ WAITS static int start(struct cloud *cloud, struct error *err)
         return rc;
     if ((rc = start_rpc(cloud, err)) != 0)
         return rc;
-    if (cloud->plan->storage && (rc = storage_service_new(cloud->rpc, &cloud->hlc, &cloud->service)) != 0)
+    /* A proxy has one without devices: it makes the answers of the storage role known to its RPC. */
+    if ((cloud->plan->storage || cloud->plan->proxy) && (rc = storage_service_new(cloud->rpc, &cloud->hlc, &cloud->service)) != 0)
         return error_set(err, rc, "no memory");
     if ((rc = start_network(cloud, err)) != 0)
         return rc;

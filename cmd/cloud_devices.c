@@ -11,6 +11,7 @@
 
 /* How often a proxy asks devices of other nodes how they are, and how long it waits for an answer. */
 #define STATUS_EVERY_MS 1000
+#define STATUS_FIRST_MS 100   /* While the cloud starts. */
 #define STATUS_WAIT_MS 2000
 
 enum { UUID_BYTES = 16 };
@@ -154,8 +155,6 @@ static bool is_up(void *ctx, uint16_t id)
 void cloud_directory_init(struct cloud *cloud)
 {
     cloud->directory = (struct blob_directory) { .ctx = cloud, .policy = find_policy, .ring = find_ring, .device_up = is_up };
-    for (uint32_t i = 0; i < cloud->plan->device_count; i++)
-        cloud->up[cloud->plan->devices[i].id] = cloud->plan->devices[i].node != cloud->plan->node_id;
 }
 
 /* Asks one device how it is. A node that is away counts as down until it answers. */
@@ -202,7 +201,39 @@ WAITS static void watch_task(void *arg)
                 log_warn("cloud.device", "device=%u node=%u in_service=%s", d->id, d->node, up ? "yes" : "no");
             cloud->up[d->id] = up;
         }
-    } while (task_sleep(STATUS_EVERY_MS * NS_PER_MS) == 0);
+    } while (task_sleep((cloud->ready ? STATUS_EVERY_MS : STATUS_FIRST_MS) * NS_PER_MS) == 0);
+}
+
+/* Devices that every policy can do without. */
+static uint32_t spare_devices(const struct cloud_plan *plan)
+{
+    uint32_t spare = UINT32_MAX;
+
+    for (uint32_t i = 0; i < plan->policy_count; i++)
+        if (plan->policies[i].m < spare)
+            spare = plan->policies[i].m;
+    return spare;
+}
+
+WAITS int cloud_devices_wait(struct cloud *cloud)
+{
+    const struct cloud_plan *plan = cloud->plan;
+    int64_t                  said = 0;
+
+    for (;;) {
+        uint32_t up = 0;
+        for (uint32_t i = 0; i < plan->device_count; i++)
+            up += is_up(cloud, plan->devices[i].id);
+        if (up + spare_devices(plan) >= plan->device_count)
+            return 0;
+        if (env_now(cloud->env) - said > 5 * NS_PER_S) {
+            log_info("cloud.waiting", "for=devices in_service=%u of=%u", up, plan->device_count);
+            said = env_now(cloud->env);
+        }
+        int rc = task_sleep(STATUS_FIRST_MS * NS_PER_MS);
+        if (rc != 0)
+            return rc;
+    }
 }
 
 int cloud_devices_watch(struct cloud *cloud)

@@ -58,6 +58,8 @@ const struct ring *cloud_index_ring(void *cloud, uint8_t replicas);
 WAITS int  cloud_devices_open(struct cloud *cloud, struct error *err);
 WAITS void cloud_devices_close(struct cloud *cloud);
 int        cloud_devices_watch(struct cloud *cloud);
+/* Waits until so many devices are in service that every policy can be read; for a proxy whose storage is elsewhere. */
+WAITS int  cloud_devices_wait(struct cloud *cloud);
 void       cloud_directory_init(struct cloud *cloud);
 
 /* cloud_credentials.c: passwords of a fresh cloud, kept in openrc, openrc-demo and clouds.yaml, mode 0600. The first

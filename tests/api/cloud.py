@@ -157,11 +157,11 @@ class Cloud:
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, *_):
         try:
             self.process.stop()
         finally:
-            if kind and os.environ.get('KEEP'):
+            if os.environ.get('KEEP'):
                 print('# kept: ' + self.dir)
             else:
                 shutil.rmtree(self.dir, ignore_errors=True)
@@ -226,13 +226,13 @@ class Nodes:
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, *_):
         try:
             for p in self.processes.values():
                 if p.process is not None:
                     p.stop()
         finally:
-            if kind and os.environ.get('KEEP'):
+            if os.environ.get('KEEP'):
                 print('# kept: ' + self.dir)
             else:
                 shutil.rmtree(self.dir, ignore_errors=True)
