@@ -238,6 +238,10 @@ WAITS void rows_step(struct run *run, struct life *life, uint32_t client)
     struct rng *rng = run_rng(run);
     uint32_t    key = (uint32_t)rng_below(rng, run->scenario->keys);
 
+    if (run->scenario->deletes && rng_chance(rng, 1, 3)) {
+        do_write(run, life, client, key, 0);
+        return;
+    }
     switch (rng_below(rng, 12)) {
     case 0: case 1: case 2:
         do_write(run, life, client, key, history_value(&run->history));

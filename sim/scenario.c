@@ -78,12 +78,13 @@ static WAITS void client_task(void *arg)
 {
     struct client c = *(struct client *)arg;
     struct run   *run = c.run;
+    uint64_t      think_us = run->scenario->think_ms ? run->scenario->think_ms * 1000 : 20000;
 
     free(arg);
     while (!run->stop && run->steps_left > 0 && !task_cancelled()) {
         run->steps_left--;
         run->scenario->step(run, c.life, c.id);
-        task_sleep((int64_t)rng_below(run_rng(run), 20000) * NS_PER_US);
+        task_sleep((int64_t)rng_below(run_rng(run), think_us) * NS_PER_US);
     }
     run->clients_running--;
 }

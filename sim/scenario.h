@@ -20,6 +20,8 @@ struct scenario {
     struct cluster_options options;
     uint32_t    faults;           /* enum sim_fault */
     uint32_t    keys, clients;    /* Clients on each node. */
+    uint32_t    think_ms;         /* Longest pause of a client between two operations; 0: 20. */
+    bool        deletes;          /* Rows: every third operation is a delete. */
     uint32_t    steps;            /* Operations, unless the caller wants another number. */
     /* A client's operation, in a task; ends what it began in the history unless the outcome is unknown. */
     WAITS void (*step)(struct run *run, struct life *life, uint32_t client);

@@ -42,6 +42,12 @@ const struct scenario scenarios[] = {
         .keys = 3, .clients = 1, .steps = 200, .step = rows_step, .verify = rows_verify,
     },
     {
+        .name = "rows-purge", .summary = "registers, many deletes; tombstones are purged while nodes come and go",
+        .options = ROWS, .faults = FAULT_KILL | FAULT_POWER | FAULT_PARTITION | FAULT_BREAK,
+        .keys = 4, .clients = 1, .steps = 200, .think_ms = 400, .deletes = true, .step = rows_step,
+        .verify = rows_verify,
+    },
+    {
         .name = "objects-calm", .summary = "objects of edge sizes in both policies; only the network misbehaves",
         .options = OBJECTS, .faults = FAULT_PARTITION | FAULT_BREAK,
         .keys = 6, .clients = 1, .steps = 80, .step = objects_step, .prepare = objects_prepare,
