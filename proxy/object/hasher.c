@@ -16,7 +16,7 @@ struct piece {
 /* Shared by the receiver and the hashing task, either of which may end first (cancelled). */
 struct hash_stream {
     uint32_t      refs;
-    struct env   *env;
+    struct md5_lanes *lanes;
     MD5_CTX       md5;
     bool          tasked;
     bool          closed;
@@ -28,10 +28,29 @@ struct hash_stream {
     struct waitq  wake_task, wake_owner;
 };
 
-static void hash_work(void *arg)
+/* Whole blocks go to the lanes; what is left over (the end of the stream) is hashed here. */
+WAITS static int hash_piece(struct hash_stream *h)
 {
-    struct hash_stream *h = arg;
-    MD5_Update(&h->md5, h->at_work.buf->data, h->at_work.size);
+    const uint8_t *data = h->at_work.buf->data;
+    size_t         size = h->at_work.size, blocks = size / MD5_BLOCK;
+    uint64_t       bits;
+    int            rc = 0;
+
+    if (size > HASH_ON_LOOP_MAX && h->md5.num == 0) {
+        uint32_t state[4] = { h->md5.A, h->md5.B, h->md5.C, h->md5.D };
+        rc = md5_lanes_run(h->lanes, state, data, blocks);
+        h->md5.A = state[0];
+        h->md5.B = state[1];
+        h->md5.C = state[2];
+        h->md5.D = state[3];
+        bits = ((uint64_t)h->md5.Nh << 32 | h->md5.Nl) + (uint64_t)blocks * MD5_BLOCK * 8;
+        h->md5.Nl = (MD5_LONG)bits;
+        h->md5.Nh = (MD5_LONG)(bits >> 32);
+        data += blocks * MD5_BLOCK;
+        size -= blocks * MD5_BLOCK;
+    }
+    MD5_Update(&h->md5, data, size);
+    return rc;
 }
 
 static void hash_unref(struct hash_stream *h)
@@ -59,7 +78,7 @@ WAITS static void hash_task(void *arg)
         h->head = (h->head + 1) % HASH_QUEUE;
         h->count--;
         waitq_wake_all(&h->wake_owner);
-        rc = env_work(h->env, WORK_CPU, hash_work, h);   /* The buffer is ours until it is back. */
+        rc = hash_piece(h);   /* The buffer is ours until then. */
         buf_unref(h->at_work.buf);
     }
     h->rc = rc;
@@ -68,9 +87,9 @@ WAITS static void hash_task(void *arg)
     hash_unref(h);
 }
 
-void hasher_init(struct hasher *hasher, struct env *env)
+void hasher_init(struct hasher *hasher, struct md5_lanes *lanes)
 {
-    hasher->env = env;
+    hasher->lanes = lanes;
     hasher->stream = NULL;
 }
 
@@ -81,7 +100,7 @@ static int hash_start(struct hasher *hasher, struct error *err)
     if (!h)
         return error_set(err, -ENOMEM, "out of memory");
     h->refs = 1;
-    h->env = hasher->env;
+    h->lanes = hasher->lanes;
     MD5_Init(&h->md5);
     hasher->stream = h;
     return 0;
@@ -92,7 +111,7 @@ static int hash_start_task(struct hash_stream *h, struct error *err)
     int rc;
 
     h->refs++;
-    rc = env_spawn(h->env, "object.hash", hash_task, h);
+    rc = env_spawn(h->lanes->env, "object.hash", hash_task, h);
     if (rc) {
         h->refs--;
         return error_set(err, rc, "no task for the checksum");
@@ -117,10 +136,7 @@ int hasher_add(struct hasher *hasher, struct buf *buf, uint32_t size, bool overl
     }
     if (!h->tasked) {
         h->at_work = (struct piece) { buf, size };
-        if (size <= HASH_ON_LOOP_MAX)
-            hash_work(h);
-        else
-            rc = env_work(h->env, WORK_CPU, hash_work, h);
+        rc = hash_piece(h);
         return rc ? error_set(err, rc, "the checksum could not be computed") : 0;
     }
     while (h->count == HASH_QUEUE && !h->ended) {

@@ -7,18 +7,18 @@
 #define PROXY_OBJECT_HASHER_H
 
 #include "base/buf.h"
-#include "base/env.h"
+#include "proxy/object/md5_lanes.h"
 
 enum { HASH_QUEUE = 4 };   /* Buffers that wait for the worker; more wait at the receiver. */
 
 struct hash_stream;
 
 struct hasher {
-    struct env         *env;
+    struct md5_lanes   *lanes;    /* Must outlive the tasks of its env. */
     struct hash_stream *stream;   /* NULL before the first bytes. */
 };
 
-void hasher_init(struct hasher *hasher, struct env *env);
+void hasher_init(struct hasher *hasher, struct md5_lanes *lanes);
 /* References the buffer. 'overlap': hash beside the caller. */
 WAITS int hasher_add(struct hasher *hasher, struct buf *buf, uint32_t size, bool overlap, int64_t deadline,
                      struct error *err);

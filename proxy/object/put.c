@@ -97,7 +97,7 @@ int object_put_new(struct object_service *s, struct container *c, struct slice n
     put->unit = unit <= BUF_SIZE_MAX ? (uint32_t)unit : REPLICA_CHUNK_BYTES;
     put->container = container_ref(c);
     fsm_init(&put->fsm, states, PUT_RECEIVING);
-    hasher_init(&put->hasher, s->options.env);
+    hasher_init(&put->hasher, &s->md5);
     rc = held_container(s, c->shard.id, c->policy, c->shard.config, &put->held, err);
     if (rc == 0)
         rc = put_room(put, err);

@@ -16,6 +16,7 @@ int object_service_new(const struct object_service_options *options, struct obje
     if (!s)
         return error_set(err, -ENOMEM, "out of memory");
     s->options = *options;
+    md5_lanes_init(&s->md5, options->env);
     for (uint32_t i = 0; i < options->policy_count; i++)
         if (policy_row_replicas(&options->policies[i]) > s->account_replicas)
             s->account_replicas = policy_row_replicas(&options->policies[i]);

@@ -2,6 +2,7 @@
 #ifndef PROXY_OBJECT_SERVICE_H
 #define PROXY_OBJECT_SERVICE_H
 
+#include "proxy/object/md5_lanes.h"
 #include "proxy/object/object.h"
 
 enum {
@@ -39,6 +40,7 @@ struct object_service {
     struct quota_slot quota[QUOTA_CACHE_SLOTS];
     struct dirty  *dirty_first, *dirty_last;
     uint32_t       dirty_count;
+    struct md5_lanes md5;
     bool           flushing;             /* A task carries statistics upwards. */
 };
 
