@@ -19,7 +19,9 @@ uint64_t row_cluster_journal_bytes = 1 << 20;
 struct run {
     uint32_t devices, replicas;
     void (*fn)(struct row_cluster *c, void *arg);
-    void *arg;
+    void       *arg;
+    struct env *env;
+    struct rpc *rpc;
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -72,9 +74,10 @@ WAITS static struct device *open_device(struct row_cluster *c, uint16_t id)
     return device;
 }
 
-static void main_task(struct env *env, void *arg)
+static void main_task(void *arg)
 {
     struct run         *run = arg;
+    struct env         *env = run->env;
     struct row_cluster *c = calloc(1, sizeof *c);
 
     MUST(c);
@@ -82,7 +85,7 @@ static void main_task(struct env *env, void *arg)
     hlc_init(&c->hlc, env);
     snprintf(c->root, sizeof c->root, "/tmp/row_cluster.XXXXXX");
     MUST(mkdtemp(c->root));
-    c->rpc = rpc_new(env, 1);
+    c->rpc = run->rpc = rpc_new(env, 1);
     MUST(c->rpc && storage_service_new(c->rpc, &c->hlc, &c->service) == 0);
     c->devices = run->devices;
     for (uint16_t i = 0; i < run->devices; i++) {
@@ -103,16 +106,19 @@ static void main_task(struct env *env, void *arg)
     storage_service_free(c->service);
     ring_unref(c->ring);
     nftw(c->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    /* The rpc goes with the process: calls may still be in flight. */
     free(c);
+    kernel_stop(env);
 }
 
 void row_cluster_run(uint32_t devices, uint32_t replicas, void (*fn)(struct row_cluster *c, void *arg), void *arg)
 {
     struct kernel_options options = { .node_id = 1, .io_threads = 8 };
-    struct run            run = { devices, replicas, fn, arg };
+    struct run            run = { .devices = devices, .replicas = replicas, .fn = fn, .arg = arg };
 
-    MUST(devices <= CLUSTER_DEVICES_MAX && kernel_main(&options, main_task, &run) == 0);
+    MUST(devices <= CLUSTER_DEVICES_MAX && kernel_new(&options, &run.env, NULL) == 0);
+    MUST(env_spawn(run.env, "main", main_task, &run) == 0 && kernel_run(run.env) == 0);
+    rpc_free(run.rpc);   /* Only now: calls may have been in flight until the last task ended. */
+    kernel_free(run.env);
 }
 
 struct device *row_cluster_holder(struct row_cluster *c, uint32_t slot)

@@ -296,7 +296,7 @@ static void garbage(struct row_cluster *c, void *arg)
     row_cluster_up(row_cluster_holder(c, 1));
     row_cluster_up(row_cluster_holder(c, 2));
     assert_int_equal(read_blob(&f, first, first_count), 0);
-    gc_free(f.gc);   /* A new one does not wait before it tries again. */
+    teardown(&f);   /* A new one does not wait before it tries again. */
     setup(&f, c);
     later(&f, 3);
     assert_int_not_equal(read_blob(&f, first, first_count), 0);
