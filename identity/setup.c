@@ -250,7 +250,8 @@ int setup_first(struct identity *identity, const struct identity_options *option
 {
     char *admin = options->admin_password ? arena_str(arena, slice_str(options->admin_password))
                                           : random_password(identity, arena);
-    char *demo = random_password(identity, arena);
+    char *demo = options->demo_password ? arena_str(arena, slice_str(options->demo_password))
+                                        : random_password(identity, arena);
 
     if (model_domain(&identity->model, DOMAIN_DEFAULT))
         return 0;
