@@ -229,6 +229,16 @@ WAITS static int load_all(struct embedded *e, char kind, kv_visit visit)
     return rc ? rc : load.rc;
 }
 
+/* The directory that a path is in: "." for a path without one. */
+static void parent_of(const char *path, char ret[ENV_PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+
+    snprintf(ret, ENV_PATH_MAX, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    if (slash == path)
+        snprintf(ret, ENV_PATH_MAX, "/");
+}
+
 WAITS static int open_files(struct embedded *e, const char *path, const struct kv_backend *backend,
                             struct error *err)
 {
@@ -240,6 +250,11 @@ WAITS static int open_files(struct embedded *e, const char *path, const struct k
     int rc = env_mkdir(e->base.env, path);
     if (rc)
         return error_set(err, rc, "cannot create %s: %s", path, error_text(rc));
+    char parent[ENV_PATH_MAX];
+    parent_of(path, parent);
+    rc = env_sync_dir(e->base.env, parent);   /* Also when it was there: whoever made it may have died before this. */
+    if (rc)
+        return error_set(err, rc, "cannot sync %s: %s", parent, error_text(rc));
     rc = kv_open(backend ? backend : &kv_rocks, e->base.env, index_path, NULL, &e->kv, err);
     if (rc == 0)
         rc = load_meta(e, err);
@@ -257,6 +272,9 @@ WAITS static int open_files(struct embedded *e, const char *path, const struct k
     e->replay = SLICE_NONE;
     if (rc)
         return rc;
+    rc = env_sync_dir(e->base.env, path);   /* The names of journal and index. */
+    if (rc)
+        return error_set(err, rc, "cannot sync %s: %s", path, error_text(rc));
     if (journal_last(e->journal) < e->lsn)
         return error_set(err, -E_CORRUPT, "%s/journal is missing or older than %s/index", path, path);
     rc = load_all(e, 'l', load_lease);

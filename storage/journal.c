@@ -266,6 +266,9 @@ WAITS static int recover(struct journal *j, struct buf *buf, struct replay *repl
     struct segment *newest;
     int             rc;
 
+    if (j->count == 0)
+        return error_set(err, -E_CORRUPT, "journal %s is missing, but the index has record %llu", j->path,
+                         (unsigned long long)replay->applied);
     for (uint32_t i = 0; i < j->count; i++) {
         rc = segment_survey(j, &j->segment[i], buf, &survey);
         if (rc)
