@@ -3,7 +3,8 @@
  * Bytes gather in a stage of k units: a whole unit that arrives contiguous and
  * aligned is referenced, anything else is copied. A full stage is a segment: a
  * worker computes its checksums and parity, then each fragment's chunk goes out as
- * a call. Segments in flight are a queue, settled in order. A blob's life:
+ * a call; a task of its own does that for a segment, so that the next one can
+ * gather meanwhile. Segments in flight are a queue, settled in order. A blob's life:
  *
  *   FILLING -- full, or the end --> CLOSED -- all chunks answered --> SYNCING -- all answered --> STORED
  *
@@ -30,7 +31,7 @@ enum {
     SEGMENTS_IN_FLIGHT = 32,
     RUNS_AT_ONCE = 2,                           /* Blobs of a writer that are not stored yet, besides the one filling. */
     INLINE_BYTES = 16 * 1024,                   /* Smaller segments are hashed on the loop. */
-    CHUNK_WAIT_MS = 15 * 1000                   /* A device that takes longer is given up. */
+    CHUNK_WAIT_MS = 30 * 1000                   /* A device that takes longer is given up. */
 };
 
 enum run_state { RUN_FILLING, RUN_CLOSED, RUN_SYNCING, RUN_STORED };
@@ -50,11 +51,25 @@ struct run {
     struct rpc_fan fan;             /* While SYNCING. */
 };
 
+struct segment {
+    struct buf_part   part[POLICY_FRAGMENTS_MAX];   /* By fragment; for copies only the first. */
+    uint32_t          number;                       /* In its blob. */
+    uint32_t          length, chunk;                /* Bytes of the segment, of each fragment. */
+    uint32_t          parts;
+    bool              erasure, sync;
+    uint32_t          k, m;
+    const struct ec  *ec;
+    uint64_t          checksum;
+    uint64_t          checksums[POLICY_FRAGMENTS_MAX][CHUNK_BLOCKS_MAX];
+};
+
 struct flight {
-    struct run    *run;
-    struct rpc_fan fan;
-    uint32_t       asked;           /* Bit per fragment, not yet answered. */
-    size_t         bytes;
+    struct blob_writer *writer;
+    struct run         *run;
+    struct segment     *segment;    /* Until it is sent. */
+    struct rpc_fan      fan;
+    uint32_t            asked;      /* Bit per fragment, not yet answered. */
+    size_t              bytes;
 };
 
 struct blob_writer {
@@ -75,6 +90,9 @@ struct blob_writer {
     struct flight       flight[SEGMENTS_IN_FLIGHT];   /* Ring. */
     uint32_t            flight_first, flights;
     size_t              flying;         /* Bytes. */
+    uint32_t            encoding;       /* Tasks of this writer. */
+    struct waitq        encoded_q;
+    struct task        *closer;         /* Waits for them. */
     struct buf_part     stage[POLICY_FRAGMENTS_MAX];  /* By unit. */
     uint32_t            staged;         /* Bytes. */
 };
@@ -282,6 +300,9 @@ WAITS static int settle_one(struct blob_writer *w)
     int            rc;
 
     assert(w->flights > 0);
+    while (f->segment)
+        if (waitq_wait(&w->encoded_q, TASK_FOREVER))
+            return give_up(w, -ECANCELED, "cancelled");
     rc = collect(w, run, &f->fan, &f->asked);
     rpc_fan_close(&f->fan);
     w->flying -= f->bytes;
@@ -298,17 +319,6 @@ WAITS static int settle_one(struct blob_writer *w)
 }
 
 /* --- Sending a segment. --- */
-
-struct segment {
-    struct buf_part   part[POLICY_FRAGMENTS_MAX];   /* By fragment; for copies only the first. */
-    uint32_t          length, chunk;                /* Bytes of the segment, of each fragment. */
-    uint32_t          parts;
-    bool              erasure;
-    uint32_t          k, m;
-    const struct ec  *ec;
-    uint64_t          checksum;
-    uint64_t          checksums[POLICY_FRAGMENTS_MAX][CHUNK_BLOCKS_MAX];
-};
 
 static void segment_work(void *arg)
 {
@@ -404,8 +414,7 @@ static int segment_build(struct blob_writer *w, struct segment *s)
     return rc;
 }
 
-static struct rpc_message *chunk_message(struct blob_writer *w, struct run *run, const struct segment *s, uint32_t i,
-                                         bool sync)
+static struct rpc_message *chunk_message(struct blob_writer *w, struct run *run, const struct segment *s, uint32_t i)
 {
     struct rpc_message *message = rpc_message_new();
     uint32_t            from = s->erasure ? i : 0, blocks = chunk_blocks(s->chunk);
@@ -421,10 +430,10 @@ static struct rpc_message *chunk_message(struct blob_writer *w, struct run *run,
     rs__blob_chunk__init(chunk);
     head->device = run->device[i];
     head->chunk = chunk;
-    head->sync = sync;
+    head->sync = s->sync;
     chunk->blob = (ProtobufCBinaryData) { BLOB_ID_BYTES, id };
     chunk->fragment = i;
-    chunk->segment = run->segments;
+    chunk->segment = s->number;
     chunk->segment_bytes = s->length;
     chunk->segment_checksum = s->checksum;
     chunk->checksums = checksums;
@@ -433,7 +442,7 @@ static struct rpc_message *chunk_message(struct blob_writer *w, struct run *run,
     chunk->m = s->m;
     chunk->erasure = s->erasure;
     chunk->unit = w->shape.unit;
-    if (run->segments == 0) {
+    if (s->number == 0) {
         struct slice shard = arena_dup(&message->arena, slice_of(w->owner_shard, SHARD_ID_BYTES));
         struct slice name = arena_dup(&message->arena, slice_of(w->owner_name, w->owner_name_size));
 
@@ -446,39 +455,84 @@ static struct rpc_message *chunk_message(struct blob_writer *w, struct run *run,
     return message;
 }
 
-static void segment_fly(struct blob_writer *w, struct run *run, const struct segment *s, bool sync)
+static struct segment *segment_free(struct segment *s)
 {
-    struct flight *f = &w->flight[(w->flight_first + w->flights++) % SEGMENTS_IN_FLIGHT];
+    if (s)
+        for (uint32_t i = 0; i < POLICY_FRAGMENTS_MAX; i++)
+            buf_unref(s->part[i].buf);
+    free(s);
+    return NULL;
+}
 
-    f->run = run;
-    f->asked = 0;
-    f->bytes = 0;
+/* Encodes and sends the segment of a flight. */
+WAITS static void flight_launch(struct flight *f)
+{
+    struct blob_writer *w = f->writer;
+    struct segment     *s = f->segment;
+    struct run         *run = f->run;
+
+    if (s->length <= INLINE_BYTES || env_work(w->client->env, WORK_CPU, segment_work, s))
+        segment_work(s);
     rpc_fan_open(&f->fan, w->client->rpc, call_deadline(w));
-    for (uint32_t i = 0; i < shape_fragments(&w->shape); i++) {
+    for (uint32_t i = 0; i < shape_fragments(&w->shape) && !w->failed; i++) {
         struct rpc_message *message;
 
         if (!(run->alive >> i & 1))
             continue;
-        message = chunk_message(w, run, s, i, sync);
+        message = chunk_message(w, run, s, i);
         if (!message) {
             lose(w, run, i, -ENOMEM, "no memory");
             continue;
         }
         f->asked |= UINT32_C(1) << i;
-        f->bytes += s->chunk;
         rpc_fan_send(&f->fan, i, run->node[i], METHOD_BLOB_WRITE, run->epoch, message);
         rpc_message_unref(message);
     }
+    f->segment = segment_free(s);
+}
+
+static void encode_task(void *arg)
+{
+    struct flight      *f = arg;
+    struct blob_writer *w = f->writer;
+
+    flight_launch(f);
+    w->encoding--;
+    waitq_wake_all(&w->encoded_q);
+    if (w->encoding == 0 && w->closer)
+        task_unpark(w->closer);
+}
+
+/* Puts a segment in flight. The last one of a blob is not worth a task. */
+WAITS static void segment_fly(struct blob_writer *w, struct run *run, struct segment *s, bool end)
+{
+    struct flight *f = &w->flight[(w->flight_first + w->flights++) % SEGMENTS_IN_FLIGHT];
+
+    *f = (struct flight) { .writer = w, .run = run, .segment = s,
+                           .bytes = (size_t)s->chunk * (uint32_t)__builtin_popcount(run->alive) };
+    s->number = run->segments++;
+    s->sync = end && s->number == 0;
     w->flying += f->bytes;
-    run->segments++;
     run->unsettled++;
     run->bytes += s->length;
+    if (end) {
+        run->state = RUN_CLOSED;
+        w->runs_open++;
+    }
+    if (!end) {
+        w->encoding++;
+        if (env_spawn(w->client->env, "blob-encode", encode_task, f) == 0)
+            return;
+        w->encoding--;
+    }
+    flight_launch(f);
 }
 
 /* Sends what is staged. 'end': nothing follows it. */
 WAITS static int segment_send(struct blob_writer *w, bool end)
 {
-    uint32_t        whole = shape_segment(&w->shape), expected = shape_chunk(&w->shape, w->staged) * shape_fragments(&w->shape);
+    uint32_t        whole = shape_segment(&w->shape);
+    size_t          expected = (size_t)shape_chunk(&w->shape, w->staged) * shape_fragments(&w->shape);
     struct segment *s;
     struct run     *run;
     int             rc = 0;
@@ -492,24 +546,13 @@ WAITS static int segment_send(struct blob_writer *w, bool end)
         return rc;
     run = w->last;
     s = calloc(1, sizeof *s);
-    if (!s)
-        return give_up(w, -ENOMEM, "no memory for a segment");
-    rc = segment_build(w, s);
-    if (rc == 0) {
-        if (s->length <= INLINE_BYTES || env_work(w->client->env, WORK_CPU, segment_work, s))
-            segment_work(s);
-        end = end || (run->segments + 2) * (uint64_t)whole > BLOB_SIZE_MAX;   /* No room for another one. */
-        segment_fly(w, run, s, end && run->segments == 0);
-        if (end) {
-            run->state = RUN_CLOSED;
-            w->runs_open++;
-        }
-    } else {
-        give_up(w, rc, "no memory for a segment");
+    rc = s ? segment_build(w, s) : -ENOMEM;
+    if (rc) {
+        segment_free(s);
+        return give_up(w, rc, "no memory for a segment");
     }
-    for (uint32_t i = 0; i < s->parts; i++)
-        buf_unref(s->part[i].buf);
-    free(s);
+    end = end || (run->segments + 2) * (uint64_t)whole > BLOB_SIZE_MAX;   /* No room for another one. */
+    segment_fly(w, run, s, end);
     return w->failed;
 }
 
@@ -683,6 +726,9 @@ WAITS struct blob_writer *blob_writer_free(struct blob_writer *w)
 {
     if (!w)
         return NULL;
+    w->closer = task_self();
+    while (w->encoding > 0)   /* They use what is freed below. */
+        task_park_shielded();
     for (; w->flights > 0; w->flights--) {
         rpc_fan_close(&w->flight[w->flight_first].fan);
         w->flight_first = (w->flight_first + 1) % SEGMENTS_IN_FLIGHT;

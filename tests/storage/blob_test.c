@@ -109,7 +109,7 @@ static uint8_t byte_at(uint64_t i)
 
 WAITS static int64_t soon(struct world *w)
 {
-    return env_now(&w->t->env) + 20 * NS_PER_S;
+    return env_now(&w->t->env) + 120 * NS_PER_S;
 }
 
 /* Writes in pieces of 'piece' bytes; 0: whole aligned megabytes. */
