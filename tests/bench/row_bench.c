@@ -87,11 +87,16 @@ static void run(struct row_cluster *c, void *arg)
     struct bench *b = arg;
 
     b->c = c;
+    uint32_t operations = b->operations;
+
     b->write = true;
+    if (!b->only_write)
+        b->operations = b->rows;   /* Once each. */
     phase(b, "write");
     if (b->only_write)
         return;
     b->write = false;
+    b->operations = operations;
     b->want = ROW_FULL;
     phase(b, "read full");
     phase(b, "read full");
