@@ -327,13 +327,14 @@ static void name_remove(struct disk *disk, struct name **names, const char *path
 /* Replaces one that is there. */
 static void name_add(struct disk *disk, struct name **names, const char *path, struct inode *inode)
 {
-    struct name *name = malloc(sizeof *name + strlen(path) + 1);
+    size_t       size = strlen(path) + 1;
+    struct name *name = malloc(sizeof *name + size);
 
     assert(name);
     inode_ref(inode);   /* Before the removal, which may drop the same. */
     name_remove(disk, names, path);
     name->inode = inode;
-    strcpy(name->path, path);
+    memcpy(name->path, path, size);
     name->next = *names;
     *names = name;
 }

@@ -191,7 +191,7 @@ static WAITS int op_open(struct env *env, const char *path, const struct kv_opti
     if (!store) {
         store = calloc(1, sizeof *store);
         assert(store && strlen(path) < sizeof store->extra.path);
-        strcpy(store->extra.path, path);
+        memcpy(store->extra.path, path, strlen(path) + 1);
         store->extra.free = store_free;
         store->extra.crash = store_crash;
         disk_extra_add(e->disk, &store->extra);
