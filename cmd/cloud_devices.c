@@ -84,6 +84,25 @@ WAITS static void open_task(void *arg)
     wait_group_done(opening->group);
 }
 
+static const struct ring *gc_index_ring(void *ctx, uint32_t replicas)
+{
+    return cloud_index_ring(ctx, (uint8_t)replicas);
+}
+
+/* Garbage, expiry, purge and repair of rows, on each device that serves. */
+static int start_background(struct cloud *cloud)
+{
+    struct gc_options options = {
+        .rpc = cloud->rpc, .hlc = &cloud->hlc, .rows = cloud->rows, .blobs = cloud->blobs, .ctx = cloud, .index_ring = gc_index_ring,
+    };
+    int rc = gc_new(&options, &cloud->gc);
+
+    for (uint32_t i = 0; i < cloud->plan->device_count && rc == 0; i++)
+        if (cloud->device[i])
+            rc = gc_add(cloud->gc, cloud->device[i]);
+    return rc;
+}
+
 WAITS int cloud_devices_open(struct cloud *cloud, struct error *err)
 {
     static struct opening openings[CLOUD_DEVICES_MAX];
@@ -118,11 +137,13 @@ WAITS int cloud_devices_open(struct cloud *cloud, struct error *err)
     log_info("cloud.devices", "open=%u of=%u", open, mine);
     if (mine && !open)
         return error_set(err, -E_DEVICE, "none of this node's %u devices can serve; see the log lines above", mine);
-    return 0;
+    rc = start_background(cloud);
+    return rc == 0 ? 0 : error_set(err, rc, "background work of devices: %s", error_text(rc));
 }
 
 WAITS void cloud_devices_close(struct cloud *cloud)
 {
+    cloud->gc = gc_free(cloud->gc);
     for (uint32_t i = 0; i < cloud->plan->device_count; i++)
         if (cloud->device[i])
             cloud->device[i] = device_close(cloud->device[i]);

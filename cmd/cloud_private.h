@@ -11,6 +11,7 @@
 #include "ring/ring.h"
 #include "storage/blob.h"
 #include "storage/device.h"
+#include "storage/gc.h"
 #include "storage/row.h"
 
 enum { CLOUD_INDEX_RINGS_MAX = 8 };
@@ -35,6 +36,8 @@ struct cloud {
     struct storage_service *service;
     struct device          *device[CLOUD_DEVICES_MAX];   /* By place in the plan; NULL: elsewhere, or not opened. */
     bool                    up[65536];                   /* By device id: in service as far as known here. */
+
+    struct gc             *gc;                            /* Background work of this node's devices. */
 
     struct row_client     *rows;
     struct blob_client    *blobs;

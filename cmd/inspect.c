@@ -38,6 +38,8 @@ static json_t *hex(const void *data, size_t size)
     char          *text = malloc(2 * size + 1);
     json_t        *value;
 
+    if (!text)
+        return json_null();
     for (size_t i = 0; i < size; i++)
         sprintf(text + 2 * i, "%02x", p[i]);
     text[2 * size] = 0;
@@ -62,8 +64,8 @@ static bool unhex(const char *text, uint8_t *out, size_t size)
 /* Names may hold any bytes; what is not printable is escaped. */
 static json_t *text_of(struct slice s)
 {
-    char *out = malloc(4 * s.size + 8);
-    json_t *value = json_string(log_escape(out, 4 * s.size + 8, s.data, s.size));
+    char   *out = malloc(4 * s.size + 8);
+    json_t *value = out ? json_string(log_escape(out, 4 * s.size + 8, s.data, s.size)) : json_null();
 
     free(out);
     return value ? value : hex(s.data, s.size);
