@@ -159,9 +159,13 @@ void object_etag(const Rs__ObjectMeta *meta, char hex[33], struct slice *ret_tag
 
 /* Bytes [offset, offset + size) of an object read with ROW_FULL. Zero-initialise; close always. */
 struct object_body {
-    struct blob_reader *reader;
-    struct slice        inline_rest;
-    struct buf_part     part;
+    struct object_service *service;
+    const struct object   *object;     /* Borrowed until the close. */
+    struct blob_reader    *reader;
+    uint64_t               at, end;
+    int64_t                deadline, renew;
+    struct slice           inline_rest;
+    struct buf_part        part;
 };
 WAITS int  object_body_open(struct object_service *service, const struct object *object, uint64_t offset,
                             uint64_t size, int64_t deadline, struct object_body *ret_body, struct error *err);

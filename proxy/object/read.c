@@ -4,7 +4,7 @@
 
 COUNTER(object_expired_seen, "Reads that met an expired object.");
 
-enum { GONE_WAIT_MS = 20 };
+enum { GONE_WAIT_MS = 20, BODY_READER_MS = 120000 };
 
 static bool expired(struct object_service *s, const Rs__RowValue *value)
 {
@@ -44,6 +44,20 @@ int object_read(struct object_service *s, struct container *c, struct slice name
 
 /* --- Bytes. --- */
 
+/* A reader lives for a while only, so that the whole may take hours (a slow client) but no device's silence may. */
+WAITS static int body_renew(struct object_body *body, struct error *err)
+{
+    struct object_service *s = body->service;
+    int64_t                now = env_now(s->options.env), deadline = now + BODY_READER_MS * NS_PER_MS;
+
+    if (body->reader)
+        body->reader = blob_reader_free(body->reader);
+    body->renew = now + BODY_READER_MS / 2 * NS_PER_MS;
+    return blob_reader_new(s->options.blobs, body->object->value->extents, body->object->value->n_extents, body->at,
+                           body->end - body->at, deadline < body->deadline ? deadline : body->deadline, &body->reader,
+                           err);
+}
+
 int object_body_open(struct object_service *s, const struct object *o, uint64_t offset, uint64_t size,
                      int64_t deadline, struct object_body *body, struct error *err)
 {
@@ -59,8 +73,12 @@ int object_body_open(struct object_service *s, const struct object *o, uint64_t 
         body->inline_rest = slice_of(o->value->data.data + offset, size);
         return 0;
     }
-    return blob_reader_new(s->options.blobs, o->value->extents, o->value->n_extents, offset, size, deadline,
-                           &body->reader, err);
+    body->service = s;
+    body->object = o;
+    body->at = offset;
+    body->end = offset + size;
+    body->deadline = deadline;
+    return body_renew(body, err);
 }
 
 int object_body_next(struct object_body *body, struct slice *ret_bytes, struct error *err)
@@ -74,10 +92,16 @@ int object_body_next(struct object_body *body, struct slice *ret_bytes, struct e
     }
     body->part.buf = buf_unref(body->part.buf);
     body->part.size = 0;
+    if (body->at < body->end && env_now(body->service->options.env) > body->renew) {
+        rc = body_renew(body, err);
+        if (rc)
+            return rc;
+    }
     rc = blob_read(body->reader, &body->part, err);
     if (rc)
         return rc;
     *ret_bytes = buf_part_slice(&body->part);
+    body->at += body->part.size;
     return 0;
 }
 

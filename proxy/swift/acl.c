@@ -51,9 +51,9 @@ static int clean_referrer(struct arena *arena, struct slice raw, struct slice se
         negate = true;
         second = trim(slice_from(second, 1));
     }
-    if (second.size && second.data[0] == '*' && !slice_equal(second, SLICE("*")))
+    while (second.size && second.data[0] == '*' && !slice_equal(second, SLICE("*")))
         second = trim(slice_from(second, 1));
-    if (second.size == 0 || slice_equal(second, SLICE("."))) {
+    if (second.size == 0 || second.data[0] == '-' || slice_equal(second, SLICE("."))) {
         *ret_why = arena_printf(arena, "No host/domain value after referrer designation in ACL: \"%.*s\"", SLICE_ARG(raw));
         return -E_SYNTAX;
     }

@@ -141,7 +141,7 @@ WAITS static int copy_sink(void *ctx, struct slice bytes)
     return object_put_bytes(u->put, bytes, &u->c->err);
 }
 
-static void copy_reply(struct call *c, const struct copy *copy, const struct source *s, struct upload *u)
+WAITS static void copy_reply(struct call *c, const struct copy *copy, const struct source *s, struct upload *u)
 {
     struct http_request *rq = c->rq;
     char                 hex[33];

@@ -564,7 +564,7 @@ int delete_segments(struct slo_delete *d, const Rs__SegmentList *list)
     return rc;
 }
 
-static int delete_reply(struct slo_delete *d)
+WAITS static int delete_reply(struct slo_delete *d)
 {
     struct call *c = d->c;
     struct text  t = { .limit = 2 * 1024 * 1024 };
