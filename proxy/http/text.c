@@ -84,7 +84,7 @@ int http_unquote(struct arena *arena, struct slice text, bool plus_is_blank, str
 /* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. */
 bool http_valid_utf8(struct slice text)
 {
-    const uint8_t *p = text.data, *end = p + text.size;
+    const uint8_t *p = text.data, *end = text.size ? p + text.size : p;   /* No data: NULL. */
 
     while (p < end) {
         uint32_t c = *p++, more, least;
