@@ -50,7 +50,7 @@ WAITS static int visit(void *ctx, struct volume *volume, uint64_t position, cons
 /* A file that never got its header durable holds nothing: its making was cut short. */
 WAITS static int open_volume(struct blob_store *store, const struct env_entry *entry, struct error *err)
 {
-    char           path[ENV_PATH_MAX + 16];
+    char           path[ENV_PATH_MAX + ENV_NAME_MAX + 2];
     char          *end;
     unsigned long  number = strtoul(entry->name, &end, 10);
     struct volume *v;
