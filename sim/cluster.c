@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/control_workload.h"
 #include "sim/kv_sim.h"
 #include "sim/objects.h"
 #include "storage/gc.h"
@@ -81,6 +82,7 @@ static void gc_start(struct life *life)
 static WAITS void life_free(struct life *life)
 {
     life->gc = gc_free(life->gc);
+    control_stop(life);
     objects_stop(life);
     life->rows = row_client_free(life->rows);
     life->service = storage_service_free(life->service);
@@ -125,17 +127,17 @@ static WAITS void boot(void *arg)
     };
     int rc = device_open(env, &life->hlc, &options, &device, &err);
 
-    if (env->dead) {
-        if (rc == 0)
-            life->device = device;
-        return;
+    if (rc == 0) {
+        life->device = device;
+        rc = control_start(life, &err);
     }
+    if (env->dead)
+        return;
     if (rc < 0) {
-        sim_note(&cluster->sim, "node %u: the device can't be opened: %s: %s", node->id, error_name(rc), err.text);
+        sim_note(&cluster->sim, "node %u: can't start: %s: %s", node->id, error_name(rc), err.text);
         life->broken = true;
         return;
     }
-    life->device = device;
     storage_service_add(life->service, device);
     objects_start(life);
     gc_start(life);

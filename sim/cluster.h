@@ -26,6 +26,7 @@ enum {
 struct cluster;
 struct object_service;
 struct gc;
+struct control;
 
 /* One life of a node. */
 struct life {
@@ -39,6 +40,7 @@ struct life {
     struct blob_client     *blobs;
     struct object_service  *objects;
     struct gc              *gc;
+    struct control         *control;
     bool                    up;        /* The device is open, clients may run here. */
     bool                    broken;    /* The device can't be opened. */
 };
@@ -56,6 +58,7 @@ struct cluster_node {
 struct cluster_options {
     uint32_t nodes;
     uint8_t  row_replicas;            /* Of the rows workload: 3 or 5. */
+    bool     control;                 /* With a control store, on node 1. */
     bool     objects;                 /* With blobs and the object service. */
     uint64_t disk_bytes;
     uint64_t journal_segment_bytes;   /* Small: segments are recycled often. */

@@ -595,10 +595,18 @@ static void inode_power_cut(struct disk *disk, struct inode *inode)
             page_revert(page);
         }
     }
-    if (inode->size > inode->durable_size && rng_chance(&disk->rng, 1, 2))
-        inode->size = rng_between(&disk->rng, inode->durable_size, inode->size);
-    else if (inode->size > inode->durable_size)
-        inode->size = inode->durable_size;
+    if (inode->size > inode->durable_size) {
+        switch (rng_below(&disk->rng, 3)) {
+        case 0:
+            inode->size = inode->durable_size;
+            break;
+        case 1:
+            inode->size = rng_between(&disk->rng, inode->durable_size, inode->size);
+            break;
+        default:
+            break;
+        }
+    }
     inode->durable_size = inode->size;
 }
 

@@ -1,4 +1,5 @@
 /* sim/scenarios.c - the table of scenarios. */
+#include "sim/control_workload.h"
 #include "sim/objects_workload.h"
 #include "sim/rows.h"
 
@@ -46,6 +47,13 @@ const struct scenario scenarios[] = {
         .options = ROWS, .faults = FAULT_KILL | FAULT_POWER | FAULT_PARTITION | FAULT_BREAK,
         .keys = 4, .clients = 1, .steps = 200, .think_ms = 400, .deletes = true, .step = rows_step,
         .verify = rows_verify,
+    },
+    {
+        .name = "control", .summary = "keys of the control store; its node is killed, its disk loses power, its clients are cut off",
+        .options = { .nodes = 3, .row_replicas = 3, .control = true, .disk_bytes = 64 * 1024 * 1024,
+                     .journal_segment_bytes = 256 * 1024, .journal_segments = 3, .volume_bytes = 1024 * 1024 },
+        .faults = FAULT_KILL | FAULT_POWER | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK | FAULT_CLOCK,
+        .keys = 4, .clients = 2, .steps = 250, .step = control_step, .verify = control_verify,
     },
     {
         .name = "objects-calm", .summary = "objects of edge sizes in both policies; only the network misbehaves",
