@@ -216,9 +216,5 @@ WAITS int object_update(struct object_service *service, struct container *contai
 /* -ENOENT: it was not there. */
 WAITS int object_delete(struct object_service *service, struct container *container, struct slice name,
                         int64_t deadline, struct error *err);
-/* The expirer's decision for row_update(): a tombstone when the row has expired at unix time *(int64_t *)ctx,
- * otherwise -E_CONDITION. */
-int object_expire_decide(void *ctx, const struct row_state *now, struct arena *arena, Rs__RowValue **ret_value,
-                         struct error *err);
 
 #endif

@@ -193,20 +193,3 @@ int object_delete(struct object_service *s, struct container *c, struct slice na
     stats_dirty(s, c);
     return existed ? 0 : error_set(err, -ENOENT, "there is no such object");
 }
-
-int object_expire_decide(void *ctx, const struct row_state *now, struct arena *arena, Rs__RowValue **ret_value,
-                         struct error *err)
-{
-    int64_t       now_s = *(const int64_t *)ctx;
-    Rs__RowValue *value;
-
-    if (!now->exists || now->value->expires_s == 0 || (int64_t)now->value->expires_s > now_s)
-        return error_set(err, -E_CONDITION, "it has not expired");
-    value = arena_new(arena, Rs__RowValue);
-    if (!value)
-        return error_set(err, -ENOMEM, "out of memory");
-    rs__row_value__init(value);
-    value->tombstone = true;
-    *ret_value = value;
-    return 0;
-}

@@ -512,8 +512,8 @@ def test_account_quota(cloud, c):
             check(time.monotonic() < end, 'no counts')
 
 
-def main():
-    with Cloud() as cloud:
+def main(kind=Cloud):
+    with kind() as cloud:
         c = cloud.client()
         test_service(cloud, c)
         test_account(cloud, c)
