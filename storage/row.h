@@ -51,6 +51,7 @@ struct shard {
 };
 
 struct row_client;
+/* NULL: no memory, or a node id of more than 20 bits: it has to fit into ballots. */
 struct row_client *row_client_new(struct rpc *rpc, struct hlc *hlc);
 struct row_client *row_client_free(struct row_client *client);
 

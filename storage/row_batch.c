@@ -50,6 +50,7 @@ WAITS int row_batch_row(struct row_batch *batch, struct batch_shard *shard, stru
     struct slice      bytes, k = row_key_make(&key, ROW_KEY_HEAD, shard->state.id, name);
     uint32_t          at = (uint32_t)XXH3_64bits(k.data, k.size) % BATCH_BUCKETS;
     struct batch_row *row;
+    const struct cached_row *cached;
     int               rc;
 
     for (row = batch->bucket[at]; row; row = row->next)
@@ -61,14 +62,20 @@ WAITS int row_batch_row(struct row_batch *batch, struct batch_shard *shard, stru
     k = arena_dup(&batch->arena, k);
     if (!row || !k.data)
         return -ENOMEM;
-    rc = kv_get(batch->store->device->kv, k, &batch->arena, &bytes);
-    if (rc && rc != -ENOENT)
-        return rc;
-    if (rc == 0) {
-        rc = row_head_decode(k, bytes, &row->head);
-        if (rc)
-            return rc;
+    cached = row_cache_get(&batch->store->rows, k);
+    if (cached) {
+        row->head = cached->head;
+        row->head.meta = arena_dup(&batch->arena, cached->head.meta);
+        if (!row->head.meta.data)
+            return -ENOMEM;
         row->stored = true;
+    } else {
+        rc = kv_get(batch->store->device->kv, k, &batch->arena, &bytes);
+        if (rc == 0)
+            rc = row_head_decode(k, bytes, &row->head);
+        if (rc && rc != -ENOENT)
+            return rc;
+        row->stored = rc == 0;
     }
     row->before = row->head;
     row->key = k;
@@ -336,6 +343,11 @@ WAITS int row_batch_write(struct row_batch *batch, uint64_t lsn)
         return rc;
     store->applied = lsn;
     store->commits++;
+    for (struct batch_row *row = batch->dirty; row; row = row->next_dirty)
+        if (row->dropped)
+            row_cache_drop(&store->rows, row->key);
+        else
+            row_cache_update(&store->rows, row->key, &row->head, row->data_set, row->data);
     for (struct batch_shard *shard = batch->shards; shard; shard = shard->next)
         if (shard->dirty)
             shard_cache_put(store, &shard->state);

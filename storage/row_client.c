@@ -9,20 +9,28 @@
 COUNTER(row_config_repairs, "Replicas that had missed their shard's configuration row and were given it.");
 COUNTER(row_values_damaged, "Row values from replicas that did not match their digest.");
 
+/* A restart with a clock that ran back, or that catches up with what it sees, could repeat a time
+ * that the life before had used. A random number below the node id, of as many bits as the
+ * ids leave, keeps the ballot different; so does the random step of row_next_ballot(). */
+static uint32_t incarnation_of(uint32_t node, uint32_t random)
+{
+    if (node < UINT32_C(1) << 11)
+        return node << 20 | (random & 0xfffff);
+    return UINT32_C(1) << 31 | node << 11 | (random & 0x7ff);
+}
+
 struct row_client *row_client_new(struct rpc *rpc, struct hlc *hlc)
 {
-    struct row_client *client = calloc(1, sizeof *client);
-    uint32_t           incarnation;
+    struct row_client *client = rpc_node(rpc) < UINT32_C(1) << 20 ? calloc(1, sizeof *client) : NULL;
 
     if (!client)
         return NULL;
     client->rpc = rpc;
     client->env = rpc_env(rpc);
     client->hlc = hlc;
-    /* A restart with a clock that ran back could repeat a time; a random number in the low bits
-     * keeps the ballot different. Node ids beyond 20 bits are their own number. */
-    env_random(client->env, &incarnation, sizeof incarnation);
-    client->node = rpc_node(rpc) < UINT32_C(1) << 20 ? rpc_node(rpc) << 12 | (incarnation & 0xfff) : rpc_node(rpc);
+    env_random(client->env, &client->random, sizeof client->random);
+    client->random |= 1;
+    client->node = incarnation_of(rpc_node(rpc), (uint32_t)(client->random >> 32));
     return client;
 }
 
@@ -122,6 +130,11 @@ struct ballot row_next_ballot(struct row_client *client, struct ballot above)
     time = hlc_next(client->hlc);
     if (time <= above.time)
         time = above.time + 1;
+    client->random ^= client->random << 13;   /* xorshift64 */
+    client->random ^= client->random >> 7;
+    client->random ^= client->random << 17;
+    time += client->random & 0xff;   /* Of 65536 a millisecond: the clock keeps up with 500 ballots in it. */
+    hlc_observe(client->hlc, time);
     return (struct ballot) { .time = time, .node = client->node };
 }
 

@@ -21,6 +21,7 @@ struct row_client {
     struct env *env;
     struct hlc *hlc;
     uint32_t    node;            /* Of ballots: the node, and a number of this incarnation. */
+    uint64_t    random;
     struct { uint16_t device; int64_t until; } bad[ROW_BAD_SLOTS];
 };
 

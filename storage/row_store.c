@@ -118,26 +118,51 @@ int shard_check_config(const struct shard_state *state, struct ballot config)
 
 /* --- Reading. --- */
 
+/* False: not in memory (or not with its data). */
+static bool read_cached(struct row_store *store, struct slice key, uint32_t want, struct arena *arena,
+                        struct row_found *found)
+{
+    const struct cached_row *row = row_cache_get(&store->rows, key);
+
+    if (!row || (want == ROW_FULL && !row->has_data))
+        return false;
+    found->head = row->head;
+    if (want)
+        found->head.meta = arena_dup(arena, row->head.meta);
+    if (want == ROW_FULL && row->data.size)
+        found->data = arena_dup(arena, row->data);
+    return (!want || found->head.meta.data) && (found->data.data || want != ROW_FULL || !row->data.size);
+}
+
 WAITS static int read_once(struct row_store *store, const uint8_t *shard, struct slice name, uint32_t want,
                            struct arena *arena, struct row_found *found)
 {
-    struct row_key key;
+    uint64_t       commits = store->commits;
+    struct row_key key, data_key;
     struct slice   bytes, k = row_key_make(&key, ROW_KEY_HEAD, shard, name);
-    int            rc = kv_get(store->device->kv, k, arena, &bytes);
+    int            rc;
 
     found->head = (struct row_head) { 0 };
     found->data = SLICE_NONE;
+    if (read_cached(store, k, want, arena, found))
+        return 0;
+    found->data = SLICE_NONE;
+    rc = kv_get(store->device->kv, k, arena, &bytes);
     if (rc)
         return rc == -ENOENT ? 0 : rc;
     rc = row_head_decode(k, bytes, &found->head);
-    if (rc || want != ROW_FULL || found->head.data_size == 0)
-        return rc;
-    rc = kv_get(store->device->kv, row_key_make(&key, ROW_KEY_DATA, shard, name), arena, &found->data);
     if (rc)
-        return rc == -ENOENT ? -EAGAIN : rc;
-    if (found->data.size != found->head.data_size ||
-        row_digest_of(SLICE_NONE, found->data).data != found->head.digest.data)
-        return -EAGAIN;
+        return rc;
+    if (want == ROW_FULL && found->head.data_size) {
+        rc = kv_get(store->device->kv, row_key_make(&data_key, ROW_KEY_DATA, shard, name), arena, &found->data);
+        if (rc)
+            return rc == -ENOENT ? -EAGAIN : rc;
+        if (found->data.size != found->head.data_size ||
+            row_digest_of(SLICE_NONE, found->data).data != found->head.digest.data)
+            return -EAGAIN;
+    }
+    if (commits == store->commits)
+        row_cache_put(&store->rows, k, &found->head, want == ROW_FULL ? &found->data : NULL);
     return 0;
 }
 
@@ -611,6 +636,7 @@ WAITS int row_store_open(struct device *device, const struct journal_options *jo
             error_set(err, rc, "the rows of device %u can't be opened: %s", device->id, error_text(rc));
         journal_close(store->journal);
         kv_batch_free(store->kv_batch);
+        row_cache_clear(&store->rows);
         free(store);
         return rc;
     }
@@ -631,6 +657,7 @@ WAITS struct row_store *row_store_close(struct row_store *store)
         journal_trim(store->journal, store->applied);
     journal_close(store->journal);
     kv_batch_free(store->kv_batch);
+    row_cache_clear(&store->rows);
     free(store);
     return NULL;
 }

@@ -4,6 +4,7 @@
 #ifndef STORAGE_ROW_STORE_PRIVATE_H
 #define STORAGE_ROW_STORE_PRIVATE_H
 
+#include "storage/row_cache.h"
 #include "storage/row_record.h"
 #include "storage/row_store.h"
 
@@ -70,6 +71,7 @@ struct row_store {
     uint64_t            applied;          /* lsn */
     uint64_t            commits;          /* Bumped when the index changed. */
     struct kv_batch    *kv_batch;
+    struct row_cache    rows;
     uint8_t             way_next;
     struct shard_state  cache[SHARD_CACHE_SETS][SHARD_CACHE_WAYS];
 };
