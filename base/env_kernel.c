@@ -271,6 +271,7 @@ static void on_prepare(uv_prepare_t *prepare)
             uring_reap(&k->uring);
         deadline = sched_run_some(sched, SWITCHES_A_TURN);
         if (sched_tasks(sched) == 0 && (k->stopping || k->until_idle)) {
+            log_flush();
             uv_stop(&k->loop);
             return;
         }
@@ -281,6 +282,7 @@ static void on_prepare(uv_prepare_t *prepare)
             ready = true;
         /* Announce the sleep, and look once more for jobs that finished before that. */
     } while (!ready && !worker_done_sleep(&k->done));
+    log_flush();
 
     if (ready) {
         if (!uv_is_active((uv_handle_t *)&k->idle))

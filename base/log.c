@@ -1,4 +1,4 @@
-/* base/log.c - formats log lines (logfmt or JSON) and writes each with one write(2).
+/* base/log.c - formats log lines (logfmt or JSON) and writes them whole, one by one or gathered.
  *
  * The settings are process-wide, like the stderr they describe. */
 #include "base/log.h"
@@ -26,6 +26,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* Of what follows; a
 static char debug_modules[LOG_DEBUG_MODULES_MAX];
 static void (*sink_fn)(void *arg, enum log_level level, const char *line);
 static void *sink_arg;
+static char   gathered[LOG_GATHER_BYTES];   /* Lines not yet written. */
+static size_t gathered_size;
+static bool   gather_on;
 
 /* Text of bounded size; what does not fit is cut. */
 struct line {
@@ -252,6 +255,16 @@ static void make_json(struct line *line, const char *ts, enum log_level level, c
     line_str(line, "}");
 }
 
+/* Under the lock. A full or closed stderr must not stop the service: the lines are lost. */
+static void write_gathered(void)
+{
+    if (gathered_size) {
+        ssize_t n = write(STDERR_FILENO, gathered, gathered_size);
+        (void)n;
+    }
+    __atomic_store_n(&gathered_size, 0, __ATOMIC_RELAXED);
+}
+
 void log_write(enum log_level level, const char *event, const char *format, ...)
 {
     int limit = atomic_load_explicit(&level_now, memory_order_relaxed);
@@ -282,9 +295,32 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
         return;
     }
     line.text[line.size++] = '\n';
-    /* A full or closed stderr must not stop the service: the line is lost. */
-    ssize_t n = write(STDERR_FILENO, line.text, line.size);
-    (void)n;
+    pthread_mutex_lock(&lock);
+    if (gathered_size + line.size > sizeof gathered)
+        write_gathered();
+    memcpy(gathered + gathered_size, line.text, line.size);
+    gathered_size += line.size;
+    if (!gather_on || level == LOG_ERROR)
+        write_gathered();
+    pthread_mutex_unlock(&lock);
+}
+
+void log_gather(bool on)
+{
+    pthread_mutex_lock(&lock);
+    gather_on = on;
+    write_gathered();
+    pthread_mutex_unlock(&lock);
+}
+
+void log_flush(void)
+{
+    /* Read without the lock: a line that comes right now is written at the next turn. */
+    if (__atomic_load_n(&gathered_size, __ATOMIC_RELAXED) == 0)
+        return;
+    pthread_mutex_lock(&lock);
+    write_gathered();
+    pthread_mutex_unlock(&lock);
 }
 
 bool log_debug_on(const char *event)

@@ -26,6 +26,12 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
             log_write(LOG_DEBUG, event, __VA_ARGS__);                                              \
     } while (0)
 
+/* While on, lines are gathered and written together by log_flush(), which the loop calls at the end of each turn; an
+ * error is written at once, with all before it. For servers: a line a request then costs no system call of its own. */
+void log_gather(bool on);
+void log_flush(void);
+enum { LOG_GATHER_BYTES = 64 * 1024 };   /* More is written without waiting. */
+
 bool log_debug_on(const char *event);
 void log_set_debug(const char *modules);   /* "row,http" or "all" or "". */
 void log_set_level(enum log_level level);

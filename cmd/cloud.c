@@ -339,7 +339,9 @@ int cloud_run(const struct cloud_plan *plan)
     kernel_on_signal(cloud.env, SIGINT, on_signal, &cloud);
     if (env_spawn(cloud.env, "main", main_task, &cloud) != 0)
         return 1;
+    log_gather(true);
     kernel_run(cloud.env);
+    log_gather(false);
     cloud_free(&cloud);
     kernel_free(cloud.env);
     return cloud.status;

@@ -80,6 +80,7 @@ int cmd_dev(int argc, char **argv)
     static char              paths[DRIVES_MAX][ENV_PATH_MAX];
     const char *data = "data", *listen = "127.0.0.1", *policy = "replicated-3", *password = getenv("RINGSTACK_ADMIN_PASSWORD");
     const char *cert = NULL, *key = NULL, *format = "text", *debug = "";
+    bool        access_log = true;
     uint64_t    port_base = 0, drives = DRIVES_DEFAULT;
     struct cli_option options[] = {
         { "data", CLI_STRING, "DIR", "where everything is kept (default: data)", &data, 0, 0 },
@@ -91,6 +92,7 @@ int cmd_dev(int argc, char **argv)
         { "tls-cert", CLI_STRING, "FILE", "certificate chain, PEM: serve HTTPS", &cert, 0, 0 },
         { "tls-key", CLI_STRING, "FILE", "its private key, PEM", &key, 0, 0 },
         { "log-format", CLI_STRING, "text|json", "form of log lines on stderr (default: text)", &format, 0, 0 },
+        { "access-log", CLI_BOOL, NULL, "one line for each request (default: yes; --no-access-log)", &access_log, 0, 0 },
         { "debug", CLI_STRING, "MODULES", "debug lines of these modules, comma-separated, or 'all'", &debug, 0, 0 },
         CLI_END
     };
@@ -132,5 +134,6 @@ int cmd_dev(int argc, char **argv)
     plan.tls_key = key;
     plan.admin_password = password;
     plan.credentials = true;
+    plan.access_log = access_log;
     return cloud_run(&plan);
 }

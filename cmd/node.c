@@ -147,6 +147,7 @@ static int parse_self(struct cloud_plan *plan, struct config *config, struct err
     TRY(config_u64(self, "port-base", 0, 0, 65000, &port, err));
     TRY(config_string(self, "tls-cert", NULL, &plan->tls_cert, err));
     TRY(config_string(self, "tls-key", NULL, &plan->tls_key, err));
+    TRY(config_bool(self, "access-log", true, &plan->access_log, err));
     TRY(config_string(self, "admin-password-file", NULL, &password_file, err));
     if (!plan->data)
         return error_set(err, -E_SYNTAX, "[self] has no data directory");
