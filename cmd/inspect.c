@@ -35,13 +35,13 @@ WAITS static int fail(struct inspection *in, int rc, const char *why)
 static json_t *hex(const void *data, size_t size)
 {
     const uint8_t *p = data;
-    char          *text = malloc(2 * size + 1);
+    char          *text = malloc(2 * size + 3);
     json_t        *value;
 
     if (!text)
         return json_null();
     for (size_t i = 0; i < size; i++)
-        sprintf(text + 2 * i, "%02x", p[i]);
+        snprintf(text + 2 * i, 3, "%02x", p[i]);
     text[2 * size] = 0;
     value = json_string(text);
     free(text);

@@ -252,7 +252,7 @@ WAITS int blob_store_compact(struct blob_store *store, bool *ret_done)
     return rc;
 }
 
-void blob_store_maintain(void *arg)
+WAITS void blob_store_maintain(void *arg)
 {
     struct blob_store *store = arg;
 

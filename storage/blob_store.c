@@ -437,7 +437,7 @@ void store_task_ends(struct blob_store *store)
         task_unpark(store->closer);
 }
 
-static void flush_task(void *arg)
+WAITS static void flush_task(void *arg)
 {
     struct blob_store *store = arg;
     uint64_t           before = store->unflushed;

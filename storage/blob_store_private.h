@@ -89,7 +89,7 @@ int            store_check(struct blob_store *store, int rc, const char *what, c
                            uint64_t position);
 
 WAITS int blob_store_scan(struct blob_store *store, struct error *err);   /* blob_scan.c */
-void      blob_store_maintain(void *arg);                                 /* blob_compact.c: the store's task. */
+WAITS void blob_store_maintain(void *arg);                                /* blob_compact.c: the store's task. */
 void      store_task_ends(struct blob_store *store);
 void      open_blobs_expire(struct blob_store *store);
 

@@ -491,7 +491,7 @@ WAITS static void flight_launch(struct flight *f)
     f->segment = segment_free(s);
 }
 
-static void encode_task(void *arg)
+WAITS static void encode_task(void *arg)
 {
     struct flight      *f = arg;
     struct blob_writer *w = f->writer;

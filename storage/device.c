@@ -243,7 +243,7 @@ WAITS static void look(struct device *device)
     }
 }
 
-static void watch_task(void *arg)
+WAITS static void watch_task(void *arg)
 {
     struct device         *device = arg;
     struct device_private *p = private(device);
