@@ -10,7 +10,7 @@
 #include "control/internal.h"
 #include "storage/device.h"
 
-enum { RETRY_MS = 100, WATCH_GRACE_MS = 5000 };
+enum { RETRY_MS = 100, WATCH_GRACE_MS = 5000, CLOSE_TICK_MS = 500 };
 
 struct remote {
     struct control base;
@@ -41,7 +41,14 @@ WAITS static int call(struct remote *r, int method, struct rpc_message *message,
     *ret_sent = true;
     rpc_fan_open(&fan, r->rpc, deadline);
     rpc_fan_send(&fan, 0, r->node, (uint16_t)(METHOD_CONTROL_FIRST + method), 0, message);
-    int rc = rpc_fan_next(&fan, deadline, &reply);
+    int rc;
+    do {
+        /* A long poll must not hold up a store that is being closed. */
+        int64_t tick = env_now(r->base.env) + CLOSE_TICK_MS * NS_PER_MS;
+        rc = rpc_fan_next(&fan, tick < deadline ? tick : deadline, &reply);
+    } while (rc == -ETIMEDOUT && !r->base.closing && env_now(r->base.env) < deadline);
+    if (rc == -ETIMEDOUT && r->base.closing)
+        rc = -E_CLOSED;
     if (rc == 0) {
         rc = reply->code;
         *ret_sent = reply->sent;
@@ -70,6 +77,8 @@ WAITS static int call_again(struct remote *r, int method, struct rpc_message *me
             return rc;
         rpc_message_unref(*ret_reply);
         *ret_reply = NULL;
+        if (r->base.closing)
+            return -E_CLOSED;
         now = env_now(r->base.env);
         if (now + RETRY_MS * NS_PER_MS >= deadline)
             return -E_UNAVAILABLE;
@@ -433,7 +442,7 @@ WAITS static void remote_close(struct control *control)
 {
     struct remote *r = (struct remote *)control;
 
-    /* Calls in flight end by their deadlines, or at once when their tasks are cancelled. */
+    /* Calls in flight see it within CLOSE_TICK_MS. */
     r->base.closing = true;
     control_drain(control);
     for (struct control_watch *w = r->watches, *next; w; w = next) {

@@ -668,6 +668,34 @@ static void close__watches_answer_closed(struct fixture *f)
     open_store(f);
 }
 
+static void watch_until_closed(void *arg)
+{
+    struct writer        *w = arg;
+    struct control_watch *watch;
+    struct control_change change;
+
+    assert_int_equal(control_watch(w->f->control, str("nothing/"), 0, &watch), 0);
+    w->won = (uint32_t)-control_watch_next(watch, TASK_FOREVER, &change);
+    control_watch_free(watch);
+    wait_group_done(w->wg);
+}
+
+static void close__does_not_wait_for_watchers(struct fixture *f)
+{
+    struct wait_group wg = { 0 };
+    struct writer     w = { .f = f, .wg = &wg };
+
+    wait_group_add(&wg, 1);
+    assert_int_equal(env_spawn(f->env, "watch", watch_until_closed, &w), 0);
+    put(f, "other", "1");   /* The watcher is waiting by now. */
+    int64_t start = env_now(f->env);
+    close_store(f);
+    assert_int_equal(wait_group_wait(&wg, TASK_FOREVER), 0);
+    assert_int_equal(w.won, E_CLOSED);
+    assert_true(env_now(f->env) - start < 10 * NS_PER_S);
+    open_store(f);
+}
+
 #define BOTH(test)                                                                                 \
     { #test " (embedded)", run_in_loop, NULL, NULL, &(struct run) { test, false } },                  \
     { #test " (remote)", run_in_loop, NULL, NULL, &(struct run) { test, true } }
@@ -697,6 +725,7 @@ int main(void)
         BOTH(crash__large_transactions_are_replayed_whole),
         BOTH(journal__missing_is_noticed),
         BOTH(close__watches_answer_closed),
+        BOTH(close__does_not_wait_for_watchers),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
