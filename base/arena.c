@@ -121,7 +121,8 @@ void arena_reset(struct arena *arena)
     }
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* Uninitialised; '*ret_rounded' bytes of it are the caller's. */
+static void *take(struct arena *arena, size_t size, size_t *ret_rounded)
 {
     size_t rounded;
 
@@ -147,7 +148,8 @@ void *arena_alloc(struct arena *arena, size_t size)
         arena->blocks = block;
         if (own) {
             arena->used += rounded;
-            return memset(block->bytes, 0, rounded);
+            *ret_rounded = rounded;
+            return block->bytes;
         }
         arena->next = block->bytes;
         arena->end = (uint8_t *)block + block->size;
@@ -155,7 +157,16 @@ void *arena_alloc(struct arena *arena, size_t size)
     void *p = arena->next;
     arena->next += rounded;
     arena->used += rounded;
-    return memset(p, 0, rounded);
+    *ret_rounded = rounded;
+    return p;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    size_t rounded;
+    void  *p = take(arena, size, &rounded);
+
+    return p ? memset(p, 0, rounded) : NULL;
 }
 
 void *arena_calloc(struct arena *arena, size_t count, size_t size)
@@ -166,13 +177,14 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size)
 
 struct slice arena_dup(struct arena *arena, struct slice bytes)
 {
-    size_t   with_nul;
-    uint8_t *p = size_add(bytes.size, 1, &with_nul) ? arena_alloc(arena, with_nul) : NULL;
+    size_t   with_nul, rounded;
+    uint8_t *p = size_add(bytes.size, 1, &with_nul) ? take(arena, with_nul, &rounded) : NULL;
 
     if (!p)
         return SLICE_NONE;
     if (bytes.size)
         memcpy(p, bytes.data, bytes.size);
+    memset(p + bytes.size, 0, rounded - bytes.size);
     return slice_of(p, bytes.size);
 }
 
