@@ -18,7 +18,7 @@
 COUNTER(compact_volumes, "Volumes emptied and removed.");
 COUNTER(compact_bytes, "Bytes of live chunks copied by compaction.");
 
-enum { MOVES_MAX = 256 };
+enum { MOVES_MAX = 256, SEAL_PART = 4 /* Of a volume's size: less is not worth a seal. */ };
 
 struct move {
     struct chunk_id id;
@@ -206,6 +206,17 @@ WAITS static int remove_source(struct compaction *c)
     return rc;
 }
 
+/* An active volume that is mostly dead and not small is sealed, so that its space can come back, too. */
+WAITS static int seal_if_dead(struct blob_store *store)
+{
+    struct volume *v = store->active;
+
+    if (!v || store->rolling || v->position - VOLUME_ALIGN < store->volume_bytes / SEAL_PART ||
+        v->live * 2 >= v->position - VOLUME_ALIGN)
+        return 0;
+    return store_check(store, store_roll(store), "creating a volume", NULL, 0);
+}
+
 static struct volume *choose(const struct blob_store *store)
 {
     struct volume *best = NULL;
@@ -223,13 +234,17 @@ static struct volume *choose(const struct blob_store *store)
 
 WAITS int blob_store_compact(struct blob_store *store, bool *ret_done)
 {
-    struct volume     *source = choose(store);
+    struct volume     *source;
     struct compaction *c;
     int                rc;
 
     *ret_done = false;
-    if (!source || store->device->state == DEVICE_FAILED)
+    if (store->device->state == DEVICE_FAILED)
         return 0;
+    rc = seal_if_dead(store);
+    source = rc ? NULL : choose(store);
+    if (!source)
+        return rc;
     c = calloc(1, sizeof *c);
     if (!c)
         return -ENOMEM;

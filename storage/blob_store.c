@@ -194,7 +194,7 @@ void store_volume_remove(struct blob_store *store, struct volume *volume)
         }
 }
 
-WAITS static int roll(struct blob_store *store)
+WAITS int store_roll(struct blob_store *store)
 {
     struct volume_header header = { .bytes = store->volume_bytes };
     struct volume       *v;
@@ -246,7 +246,7 @@ WAITS int store_reserve(struct blob_store *store, uint32_t bytes, struct volume 
             if (v != store->active || store->rolling)
                 continue;
         }
-        rc = roll(store);
+        rc = store_roll(store);
         if (rc)
             return store_check(store, rc, "creating a volume", NULL, 0);
     }

@@ -81,6 +81,8 @@ void       index_unlock(struct blob_store *store);
 struct volume *store_volume(const struct blob_store *store, uint32_t number);   /* NULL. */
 int            store_volume_add(struct blob_store *store, struct volume *volume);   /* Takes the reference. */
 void           store_volume_remove(struct blob_store *store, struct volume *volume);   /* Gives it back. */
+/* Seals the active volume and begins a new one. Not while store->rolling. */
+WAITS int      store_roll(struct blob_store *store);
 /* A place for a record, in the active volume or a new one. The volume is referenced for the caller. */
 WAITS int      store_reserve(struct blob_store *store, uint32_t bytes, struct volume **ret_volume,
                              uint64_t *ret_position);

@@ -205,8 +205,15 @@ WAITS static int segment_survey(struct journal *j, struct segment *s, struct buf
     int                   rc;
 
     while ((rc = scan_next(&scan, &record)) == 0) {
-        if (record.sequence > s->sequence)
+        if (record.sequence > s->sequence) {
             s->sequence = record.sequence;
+            s->used = 0;
+            s->last = 0;
+        }
+        if (record.sequence == s->sequence) {
+            s->last = record.lsn > s->last ? record.lsn : s->last;
+            s->used = scan.at - BUF_ALIGN;
+        }
         if (record.append_first > survey->append_max)
             survey->append_max = record.append_first;
     }
@@ -286,13 +293,17 @@ WAITS static int recover(struct journal *j, struct buf *buf, struct replay *repl
 
         if (s->sequence == 0)
             continue;
-        rc = replay_segment(j, s, buf, replay, err);
-        if (rc)
-            return rc;
+        if (s->last > replay->applied) {
+            s->last = s->used = 0;   /* Of what is live in it. */
+            rc = replay_segment(j, s, buf, replay, err);
+            if (rc)
+                return rc;
+        }
+        if (s->last > j->last)
+            j->last = s->last;
         s->state = SEGMENT_FULL;
         j->sequence = s->sequence;
     }
-    j->last = replay->next ? replay->next - 1 : 0;
     /* An append begins after the one before is durable: one that begins past the end proves a loss. */
     if (survey.append_max > j->last + 1)
         return error_set(err, -E_CORRUPT, "journal %s: records %llu to %llu are damaged, later ones exist", j->path,

@@ -318,6 +318,28 @@ CASE(blob_store__deleted_space_comes_back)
     device_close(w->device);
 }
 
+CASE(blob_store__a_dead_active_volume_is_sealed)
+{
+    struct world     *w = arg;
+    struct blob_usage usage;
+    uint32_t          chunks;
+    bool              done;
+
+    reopen(w);
+    for (uint32_t i = 0; i < 5; i++)
+        assert_int_equal(put(w, i, 0, 400000, true), 0);
+    for (uint32_t i = 1; i < 5; i++)
+        assert_int_equal(blob_store_delete(w->device->blobs, id_of(i, 0, 0).blob, &chunks), 0);
+    assert_int_equal(blob_store_compact(w->device->blobs, &done), 0);
+    assert_true(done);
+    assert_int_equal(volume_files(w), 1);
+    blob_store_usage(w->device->blobs, &usage);
+    assert_int_equal(usage.dead_bytes, 0);
+    crash(w);
+    assert_int_equal(get(w, 0, 0, 0, 0, 400000), 0);
+    device_close(w->device);
+}
+
 CASE(blob_store__full_disk_keeps_reading_and_its_sources)
 {
     struct world *w = arg;
@@ -407,6 +429,7 @@ int main(void)
         cmocka_unit_test(blob_store__rot_is_found_and_the_device_leaves),
         cmocka_unit_test(blob_store__failed_sync_is_final),
         cmocka_unit_test(blob_store__deleted_space_comes_back),
+        cmocka_unit_test(blob_store__a_dead_active_volume_is_sealed),
         cmocka_unit_test(blob_store__full_disk_keeps_reading_and_its_sources),
         cmocka_unit_test(blob_store__limits),
         cmocka_unit_test(device__identity),
