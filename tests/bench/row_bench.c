@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/counter.h"
 #include "tests/lib/row_cluster.h"
 
 struct bench {
@@ -68,7 +69,8 @@ static void worker(void *arg)
 
 static void phase(struct bench *b, const char *what)
 {
-    double cpu = cpu_s(), wall = wall_s();
+    double  cpu = cpu_s(), wall = wall_s();
+    int64_t commits = counter_value("row_commits"), accepts = counter_value("row_accepts");
 
     b->next = b->done = b->failed = 0;
     for (uint32_t i = 0; i < b->concurrency; i++)
@@ -80,6 +82,9 @@ static void phase(struct bench *b, const char *what)
     wall = wall_s() - wall;
     printf("%-10s %8.0f op/s  %7.1f us CPU/op  %7.1f us/op by %u  failed %u\n", what, b->operations / wall,
            cpu * 1e6 / b->operations, wall * 1e6 * b->concurrency / b->operations, b->concurrency, b->failed);
+    commits = counter_value("row_commits") - commits;
+    if (commits)
+        printf("           %.1f accepts a commit\n", (double)(counter_value("row_accepts") - accepts) / (double)commits);
 }
 
 static void run(struct row_cluster *c, void *arg)
