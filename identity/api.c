@@ -105,7 +105,11 @@ void api_reply_list(struct identity *identity, struct http_request *rq, const ch
 
     catalog_url(identity, "keystone", base, sizeof base);
     snprintf(url, sizeof url, "%s/v3/%s", base, names);
-    reply_json(rq, 200, json_pack("{s:{s:n, s:s, s:n}, s:o}", "links", "next", "self", url, "previous", names, array));
+    bool    full = api_list_full(array);
+    json_t *list = json_pack("{s:{s:n, s:s, s:n}, s:o}", "links", "next", "self", url, "previous", names, array);
+    if (full)
+        json_object_set_new(list, "truncated", json_true());
+    reply_json(rq, 200, list);
 }
 
 void api_reply_one(struct identity *identity, struct http_request *rq, int status, const char *name, json_t *object)

@@ -63,7 +63,9 @@ WAITS static int work(struct password_guard *guard, struct job *job, struct slic
         if (password.size)
             memcpy(job->password, password.data, password.size);
         job->size = password.size;
-        rc = env_work(guard->env, WORK_CPU, run_job, job);
+        /* Not on the CPU workers, of which there is one a core: a flood of logins would hold up whoever needs them
+         * for a moment, such as reads and writes of objects. */
+        rc = env_work(guard->env, WORK_IO, run_job, job);
         explicit_bzero(job->password, password.size);
         free(job->password);
     } else {

@@ -175,6 +175,9 @@ bool api_matches(const struct http_request *rq, const char *name, const char *va
 bool api_matches_bool(const struct http_request *rq, const char *name, bool value);
 /* Adds "links": {"self": base + path}. */
 void api_self(struct identity *identity, json_t *object, const char *collection, const char *id);
+/* A list ends at LIST_MAX entries and says so ("truncated": true), as Keystone's with a list_limit. */
+enum { LIST_MAX = 10000 };
+static inline bool api_list_full(const json_t *array) { return json_array_size(array) >= LIST_MAX; }
 /* {"NAMES": [...], "links": {...}}; takes the reference. */
 WAITS void api_reply_list(struct identity *identity, struct http_request *rq, const char *names, json_t *array);
 WAITS void api_reply_one(struct identity *identity, struct http_request *rq, int status, const char *name,

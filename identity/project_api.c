@@ -100,7 +100,7 @@ HANDLER(project_list)
     if (!api_allowed(identity, rq, NULL, &who))
         return;
     json_t *array = json_array();
-    for (const struct model_object *o = identity->model.first[MODEL_PROJECT]; o; o = o->after) {
+    for (const struct model_object *o = identity->model.first[MODEL_PROJECT]; o && !api_list_full(array); o = o->after) {
         const Rs__IdentityProject *project = MODEL_OBJECT(o, Rs__IdentityProject);
         if (api_matches(rq, "name", project->name) && api_matches(rq, "domain_id", project->domain_id) &&
             api_matches(rq, "parent_id", project->domain_id) && api_matches_bool(rq, "enabled", project->enabled) &&
@@ -261,7 +261,7 @@ HANDLER(domain_list)
     if (!api_allowed(identity, rq, NULL, &who))
         return;
     json_t *array = json_array();
-    for (const struct model_object *o = identity->model.first[MODEL_DOMAIN]; o; o = o->after) {
+    for (const struct model_object *o = identity->model.first[MODEL_DOMAIN]; o && !api_list_full(array); o = o->after) {
         const Rs__IdentityDomain *domain = MODEL_OBJECT(o, Rs__IdentityDomain);
         if (api_matches(rq, "name", domain->name) && api_matches_bool(rq, "enabled", domain->enabled))
             json_array_append_new(array, domain_json(identity, domain));

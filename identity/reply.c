@@ -86,10 +86,8 @@ void reply_json(struct http_request *rq, int status, json_t *body)
         http_reply_begin(rq, text ? status : 503);
         reply_vary(rq);
     }
-    /* Copied, so that nothing but the arena is held while the client reads. */
-    struct slice copy = text ? arena_dup(&rq->arena, slice_str(text)) : SLICE_NONE;
+    http_reply_body(rq, "application/json", slice_str(text ? text : ""));
     free(text);
-    http_reply_body(rq, "application/json", copy);
 }
 
 static const char *title_of(int status)

@@ -25,7 +25,7 @@ HANDLER(role_list)
     if (!api_allowed(identity, rq, NULL, &who))
         return;
     json_t *array = json_array();
-    for (const struct model_object *o = identity->model.first[MODEL_ROLE]; o; o = o->after) {
+    for (const struct model_object *o = identity->model.first[MODEL_ROLE]; o && !api_list_full(array); o = o->after) {
         const Rs__IdentityRole *role = MODEL_OBJECT(o, Rs__IdentityRole);
         if (api_matches(rq, "name", role->name))
             json_array_append_new(array, role_json(identity, role));
@@ -395,7 +395,7 @@ HANDLER(assignment_list)
     if (!api_allowed(identity, rq, owner, &who))
         return;
     json_t *array = json_array();
-    for (const struct model_object *o = identity->model.first[MODEL_GRANT]; o; o = o->after)
+    for (const struct model_object *o = identity->model.first[MODEL_GRANT]; o && !api_list_full(array); o = o->after)
         add_assignments(identity, rq, o, array);
     api_reply_list(identity, rq, "role_assignments", array);
 }

@@ -33,7 +33,7 @@ HANDLER(user_list)
     if (!api_allowed(identity, rq, NULL, &who))
         return;
     json_t *array = json_array();
-    for (const struct model_object *o = identity->model.first[MODEL_USER]; o; o = o->after) {
+    for (const struct model_object *o = identity->model.first[MODEL_USER]; o && !api_list_full(array); o = o->after) {
         const Rs__IdentityUser *user = MODEL_OBJECT(o, Rs__IdentityUser);
         if (api_matches(rq, "name", user->name) && api_matches(rq, "domain_id", user->domain_id) &&
             api_matches_bool(rq, "enabled", user->enabled))
@@ -320,7 +320,7 @@ HANDLER(user_projects)
         return;
     }
     json_t *array = json_array();
-    for (const struct model_object *o = identity->model.first[MODEL_PROJECT]; o; o = o->after) {
+    for (const struct model_object *o = identity->model.first[MODEL_PROJECT]; o && !api_list_full(array); o = o->after) {
         const Rs__IdentityProject *project = MODEL_OBJECT(o, Rs__IdentityProject);
         if (project->enabled && model_grant(&identity->model, 'p', project->id, id) &&
             api_matches(rq, "name", project->name))

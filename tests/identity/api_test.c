@@ -46,7 +46,7 @@ static struct answer ask(struct fixture *f, const char *method, const char *path
     struct answer a = { 0 };
     struct conn  *conn;
     struct error  err;
-    static char   buffer[256 * 1024];
+    static char   buffer[8 * 1024 * 1024];
     size_t        size = 0, n = 1;
 
     assert_int_equal(conn_connect(f->env, f->address, TASK_FOREVER, &conn, &err), 0);
@@ -152,7 +152,7 @@ static void open_all(struct fixture *f)
     assert_int_equal(control_open_embedded(f->env, f->dir, NULL, &f->control, &err), 0);
     if (identity_new(f->env, f->control, &options, &f->identity, &f->arena, &f->admin_password, &f->demo_password, &err))
         fail_msg("identity_new: %s", err.text);
-    struct http_server_options server = { .name = "identity" };
+    struct http_server_options server = { .name = "identity", .access_log = true };
     f->server = http_server_new(f->env, &server, handle, f->identity);
     assert_non_null(f->server);
     assert_int_equal(http_server_listen(f->server, "127.0.0.1:0", &err), 0);
@@ -597,6 +597,73 @@ static void catalog__lists_only_what_exists(struct fixture *f)
     assert_int_equal(status(f, f->token, "GET", "/v3/users/%ff", NULL), 404);
 }
 
+static void list__is_cut_at_its_limit(struct fixture *f)
+{
+    Rs__IdentityRole role = RS__IDENTITY_ROLE__INIT;
+    uint8_t          packed[256];
+    char             id[32], key[64];
+
+    /* Three roles are there; straight into the model, since only the listing matters. */
+    for (int i = 3; i < LIST_MAX + 1; i++) {
+        snprintf(id, sizeof id, "r%d", i);
+        snprintf(key, sizeof key, "identity/role/%s", id);
+        role.id = role.name = id;
+        size_t size = rs__identity_role__pack(&role, packed);
+        assert_int_equal(model_apply(&f->identity->model, slice_str(key), slice_of(packed, size), false, 1), 0);
+        if (i == LIST_MAX - 2) {
+            struct answer a = as(f, f->token, "GET", "/v3/roles", NULL);
+            assert_int_equal(json_array_size(at(a.json, "roles")), LIST_MAX - 1);
+            assert_null(at(a.json, "truncated"));
+            json_decref(a.json);
+        }
+    }
+    struct answer a = as(f, f->token, "GET", "/v3/roles", NULL);
+    assert_int_equal(json_array_size(at(a.json, "roles")), LIST_MAX);
+    assert_true(json_is_true(at(a.json, "truncated")));
+    json_decref(a.json);
+    a = as(f, f->token, "GET", "/v3/roles?name=r10000", NULL);
+    assert_int_equal(json_array_size(at(a.json, "roles")), 1);
+    json_decref(a.json);
+}
+
+/* --- Logs. --- */
+
+static char   logged[256 * 1024];
+static size_t logged_size;
+
+static void keep_line(void *arg, enum log_level level, const char *line)
+{
+    (void)arg;
+    (void)level;
+    logged_size += (size_t)snprintf(logged + logged_size, sizeof logged - logged_size, "%s\n", line);
+}
+
+static void secrets__are_not_logged(struct fixture *f)
+{
+    logged_size = 0;
+    log_set_sink(keep_line, NULL);
+    log_set_level(LOG_DEBUG);
+    log_set_debug("all");
+    const char *token = token_of(f, "demo", f->demo_password, NULL);
+    assert_error(login_as(f, "demo", "a-wrong-password", NULL), 401, "Unauthorized");
+    assert_int_equal(about(f, "DELETE", f->token, token).status, 204);
+    assert_int_equal(ask(f, "GET", "/auth/v1.0", arena_printf(&f->arena, "X-Auth-User: demo\r\nX-Auth-Key: %s\r\n",
+                         f->demo_password), NULL).status, 200);
+    assert_int_equal(status(f, f->token, "POST", "/v3/users", "{\"user\":{\"name\":\"x\",\"password\":\"pass-of-x\"}}"), 201);
+    ((Rs__IdentityKeys *)model_find(&f->identity->model, MODEL_KEYS, "keys")->message)->keys[0]->created_s -=
+        TOKEN_KEY_ROTATE_S;
+    assert_int_equal(setup_rotate_keys(f->identity), 0);
+    log_set_level(LOG_ERROR);
+    log_set_debug("");
+    log_set_sink(NULL, NULL);
+    assert_true(logged_size > 0 && logged_size < sizeof logged);
+    assert_non_null(strstr(logged, "identity:authenticate"));
+    const char *const secrets[] = { f->demo_password, f->admin_password, token, f->token, "a-wrong-password",
+                                    "pass-of-x", "argon2" };
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        assert_null(strstr(logged, secrets[i]));
+}
+
 /* --- Swift's login. --- */
 
 static void auth_v1__gives_token_and_account(struct fixture *f)
@@ -704,6 +771,8 @@ int main(void)
         TEST(manage__domains_take_their_content_along),
         TEST(policy__a_member_manages_nothing),
         TEST(catalog__lists_only_what_exists),
+        TEST(list__is_cut_at_its_limit),
+        TEST(secrets__are_not_logged),
         TEST(auth_v1__gives_token_and_account),
         TEST(keys__rotate_without_ending_tokens),
         TEST(revocations__are_forgotten_when_over),
