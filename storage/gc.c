@@ -148,6 +148,7 @@ WAITS static void garbage_entry(struct gc *gc, struct gc_device *d, const struct
 {
     struct garbage_record record;
     struct arena          arena;
+    uint32_t              grace_ms;
     int                   rc;
 
     rc = garbage_record_decode(e->value, &record);
@@ -155,7 +156,8 @@ WAITS static void garbage_entry(struct gc *gc, struct gc_device *d, const struct
         log_warn("gc.entry_damaged", "device=%u code=%s", d->device->id, error_name(rc));
         return;
     }
-    if (hlc_ms(record.ballot.time) + gc->o.grace_ms > gc_wall_ms(gc))
+    grace_ms = d->device->full && gc->o.grace_ms > GC_GRACE_FULL_MS ? (uint32_t)GC_GRACE_FULL_MS : gc->o.grace_ms;
+    if (hlc_ms(record.ballot.time) + grace_ms > gc_wall_ms(gc))
         return;
     arena_init(&arena, ARENA_LIMIT_DEFAULT);
     rc = collect(gc, &record, &arena);

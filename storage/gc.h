@@ -19,6 +19,7 @@
 enum {
     GC_TICK_MS = 1000,
     GC_GRACE_MS = 5 * 60 * 1000,        /* A replaced blob stays for readers that began before. */
+    GC_GRACE_FULL_MS = 10 * 1000,       /* When the device is full, room comes first. */
     GC_RETRY_MS = 30 * 1000,            /* After a pass with failures. */
     GC_PURGE_AGE_MS = 60 * 60 * 1000,   /* A tombstone younger than this stays: repair has time to spread it. */
     GC_REPAIR_MS = 30 * 1000,           /* Between two comparisons of all shards. */
