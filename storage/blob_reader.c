@@ -13,12 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/counter.h"
 #include "base/log.h"
 #include "storage/blob_private.h"
 #include "storage/device.h"
+#include "storage/hash.h"
 
 COUNTER(blob_reads_degraded, "Segments that were decoded because a data fragment was missing or late.");
 COUNTER(blob_reads_hedged, "Chunk reads that were asked for again elsewhere because an answer was late.");
@@ -379,7 +379,7 @@ static void decode_work(void *arg)
     struct decode_job   *job = arg;
     struct segment_read *s = job->s;
     uint8_t             *data[POLICY_FRAGMENTS_MAX] = { 0 };
-    XXH3_state_t        *state;
+    XXH3_state_t         state;
     uint32_t             left = s->length;
 
     for (uint32_t i = 0; i < fragments(s); i++)
@@ -389,17 +389,15 @@ static void decode_work(void *arg)
         job->rc = ec_rebuild(job->ec, data, s->good, job->missing, s->chunk);
     if (job->rc)
         return;
-    state = XXH3_createState();
-    XXH3_64bits_reset(state);
+    XXH3_64bits_reset(&state);
     for (uint32_t i = 0; i < s->shape.k && left > 0; i++) {
         uint32_t n = left < s->chunk ? left : s->chunk;
 
-        XXH3_64bits_update(state, data[i], n);
+        XXH3_64bits_update(&state, data[i], n);
         left -= n;
     }
-    if (XXH3_64bits_digest(state) != s->checksum)
+    if (XXH3_64bits_digest(&state) != s->checksum)
         job->rc = -E_CORRUPT;
-    XXH3_freeState(state);
 }
 
 WAITS static int segment_finish(struct blob_reader *r, struct segment_read *s, struct error *err)

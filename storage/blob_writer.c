@@ -14,13 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/bytes.h"
 #include "base/counter.h"
 #include "base/log.h"
 #include "storage/blob_private.h"
 #include "storage/device.h"
+#include "storage/hash.h"
 
 COUNTER(blob_writes, "Blobs written and acknowledged.");
 COUNTER(blob_write_copies_lost, "Copies or fragments dropped from a blob while it was written.");
@@ -320,6 +320,25 @@ WAITS static int settle_one(struct blob_writer *w)
 
 /* --- Sending a segment. --- */
 
+/* Checksums of the data fragments' blocks and of the segment in one pass over memory. */
+static void segment_hash(struct segment *s, uint8_t *const *data)
+{
+    XXH3_state_t state;
+    uint32_t     left = s->length;
+
+    XXH3_64bits_reset(&state);
+    for (uint32_t i = 0; i < s->k; i++)
+        for (uint32_t at = 0, block = 0; at < s->chunk; at += CHUNK_BLOCK_BYTES, block++) {
+            uint32_t n = s->chunk - at < CHUNK_BLOCK_BYTES ? s->chunk - at : CHUNK_BLOCK_BYTES;
+
+            s->checksums[i][block] = XXH3_64bits(data[i] + at, n);
+            n = n < left ? n : left;   /* What pads the last fragments is not the client's. */
+            XXH3_64bits_update(&state, data[i] + at, n);
+            left -= n;
+        }
+    s->checksum = XXH3_64bits_digest(&state);
+}
+
 static void segment_work(void *arg)
 {
     struct segment *s = arg;
@@ -329,24 +348,9 @@ static void segment_work(void *arg)
         data[i] = s->part[i].buf->data + s->part[i].offset;
     if (s->erasure)
         ec_encode(s->ec, data, data + s->k, s->chunk);
-    for (uint32_t i = 0; i < s->parts; i++)
+    for (uint32_t i = s->k; i < s->parts; i++)
         chunk_checksums(data[i], s->chunk, s->checksums[i]);
-    if (s->k == 1) {
-        s->checksum = XXH3_64bits(data[0], s->length);
-    } else {
-        XXH3_state_t *state = XXH3_createState();   /* Its memory must be aligned to 64. */
-        uint32_t      left = s->length;
-
-        XXH3_64bits_reset(state);
-        for (uint32_t i = 0; i < s->k && left > 0; i++) {
-            uint32_t n = left < s->chunk ? left : s->chunk;
-
-            XXH3_64bits_update(state, data[i], n);
-            left -= n;
-        }
-        s->checksum = XXH3_64bits_digest(state);
-        XXH3_freeState(state);
-    }
+    segment_hash(s, data);
 }
 
 /* The last segment of an erasure-coded blob is cut anew: its fragments are shorter than a unit. */

@@ -2,9 +2,9 @@
 #include "storage/volume_format.h"
 
 #include <assert.h>
-#include <xxhash.h>
 
 #include "base/bytes.h"
+#include "storage/hash.h"
 
 #define HEADER_MAGIC UINT64_C(0x314d554c4f565352)   /* "RSVOLUM1" */
 #define RECORD_MAGIC UINT32_C(0x4b435352)           /* "RSCK" */
