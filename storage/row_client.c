@@ -379,8 +379,16 @@ WAITS int row_repair_config(struct row_target *target, uint8_t replica, int64_t 
         row_send_accept(&fan, &config, replica, &proposal);
         rc = rpc_fan_next(&fan, deadline, &reply);
         if (rc == 0)
-            rc = reply->code == -E_OUTBID ? -E_STALE : reply->code;
+            rc = reply->code;
         rpc_fan_close(&fan);
+        if (rc == -E_OUTBID) {
+            /* It promised a ballot that nobody finished (or has a newer configuration). Under a higher one the
+             * configuration passes again; it is a new one to the caller, who reads it. */
+            struct row_state before;
+
+            rc = row_propose(&config, NULL, NULL, state.ballot, deadline, &arena, &before, &state, NULL);
+            rc = rc ? rc : -E_STALE;
+        }
     }
     row_proposal_done(&proposal);
     arena_done(&arena);
