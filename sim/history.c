@@ -52,7 +52,7 @@ void history_end(struct history *history, int64_t now, uint32_t op, enum history
 
 const char *history_text(const struct history_op *op, char *text, size_t capacity)
 {
-    static const char *const kinds[] = { "read", "write", "swap" };
+    static const char *const kinds[] = { "read", "write", "swap", "make", "drop", "fill", "clear" };
     static const char *const outcomes[] = { "open", "ok", "refused", "never" };
     char                     expected[40] = "";
 

@@ -14,8 +14,14 @@
 enum history_kind {
     HISTORY_READ,       /* Saw 'value'. */
     HISTORY_WRITE,      /* Sets 'value'; a delete sets 0. */
-    HISTORY_SWAP        /* If it holds 'expected' (or just anything, or nothing) sets 'value'; else is refused. */
+    HISTORY_SWAP,       /* If it holds 'expected' (or just anything, or nothing) sets 'value'; else is refused. */
+    /* A container with one object: 0 no container, 1 an empty one, else the object's value. */
+    HISTORY_MAKE,       /* Makes the container if there is none. */
+    HISTORY_DROP,       /* Deletes the container, which is empty; refused: there is none. */
+    HISTORY_FILL,       /* Writes the object; refused: there is no container. */
+    HISTORY_CLEAR       /* Deletes the object if there is one; refused: there is no container. */
 };
+#define HISTORY_EMPTY UINT64_C(1)
 enum history_outcome {
     HISTORY_OPEN,       /* Not answered, or answered "unknown". */
     HISTORY_OK,

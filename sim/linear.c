@@ -58,6 +58,18 @@ static bool step(const struct history_op *op, uint64_t state, uint64_t *ret_stat
             return !holds;
         *ret_state = op->value;
         return holds;
+    case HISTORY_MAKE:
+        *ret_state = state ? state : HISTORY_EMPTY;
+        return true;
+    case HISTORY_DROP:
+        *ret_state = 0;
+        return op->outcome == HISTORY_REFUSED ? state == 0 : state == HISTORY_EMPTY;
+    case HISTORY_FILL:
+    case HISTORY_CLEAR:
+        if (op->outcome == HISTORY_REFUSED)
+            return state == 0;
+        *ret_state = op->kind == HISTORY_FILL ? op->value : HISTORY_EMPTY;
+        return state != 0;
     }
     return false;
 }
@@ -221,6 +233,8 @@ static enum linear_verdict search(struct search *s, uint64_t steps_max, uint64_t
 /* Was a value seen by somebody, so that its write must have taken effect? */
 static bool observed(const struct history *history, const struct history_op *write)
 {
+    if (write->kind == HISTORY_MAKE || write->kind == HISTORY_DROP || write->kind == HISTORY_CLEAR)
+        return true;   /* They carry no value to be known by. */
     for (uint32_t i = 0; i < history->count; i++) {
         const struct history_op *op = &history->ops[i];
 
@@ -289,7 +303,7 @@ static void check_level(const struct history *history, uint32_t key, enum level 
  * an order, and the search is a thousand times shorter. */
 void linear_check_key(const struct history *history, uint32_t key, struct linear_result *ret_result)
 {
-    check_level(history, key, LEVEL_SEEN, LINEAR_STEPS_MAX / 20, ret_result);
+    check_level(history, key, LEVEL_SEEN, LINEAR_STEPS_MAX / 4, ret_result);
     if (ret_result->verdict != LINEAR_YES)
         check_level(history, key, LEVEL_ALL, LINEAR_STEPS_MAX, ret_result);
 }

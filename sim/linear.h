@@ -10,7 +10,7 @@
 
 enum {
     LINEAR_OPS_MAX = 4096,           /* Of one key. */
-    LINEAR_STEPS_MAX = 20 * 1000 * 1000
+    LINEAR_STEPS_MAX = 4 * 1000 * 1000
 };
 
 enum linear_verdict { LINEAR_YES, LINEAR_NO, LINEAR_UNDECIDED /* LINEAR_STEPS_MAX or LINEAR_OPS_MAX passed. */ };

@@ -1,4 +1,5 @@
 /* sim/scenarios.c - the table of scenarios. */
+#include "sim/containers_workload.h"
 #include "sim/control_workload.h"
 #include "sim/objects_workload.h"
 #include "sim/rows.h"
@@ -54,6 +55,13 @@ const struct scenario scenarios[] = {
                      .journal_segment_bytes = 256 * 1024, .journal_segments = 3, .volume_bytes = 1024 * 1024 },
         .faults = FAULT_KILL | FAULT_POWER | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK | FAULT_CLOCK,
         .keys = 4, .clients = 2, .steps = 250, .step = control_step, .verify = control_verify,
+    },
+    {
+        .name = "containers", .summary = "containers made, filled, emptied and deleted at once from every node",
+        .options = OBJECTS,
+        .faults = FAULT_KILL | FAULT_POWER | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK | FAULT_CLOCK,
+        .keys = 2, .clients = 1, .steps = 150, .step = containers_step, .prepare = containers_prepare,
+        .verify = containers_verify,
     },
     {
         .name = "objects-calm", .summary = "objects of edge sizes in both policies; only the network misbehaves",
