@@ -10,6 +10,7 @@
 
 enum {
     ROW_HEDGE_MS = 20,          /* Silence after which another replica is asked as well. */
+    ROW_HEDGE_MS_MAX = 500,
     ROW_TRIES_MAX = 16,         /* Ballots one operation tries. */
     ROW_BACKOFF_MS_MAX = 64,    /* Of a contended conditional write; doubles from 1. */
     ROW_BAD_SLOTS = 64,         /* Devices remembered as failing... */
@@ -22,6 +23,7 @@ struct row_client {
     struct hlc *hlc;
     uint32_t    node;            /* Of ballots: the node, and a number of this incarnation. */
     uint64_t    random;
+    int64_t     read_ns;         /* How long agreement took lately; sets when a read is hedged. */
     struct { uint16_t device; int64_t until; } bad[ROW_BAD_SLOTS];
 };
 

@@ -124,18 +124,31 @@ static bool advance(struct reading *r)
     return false;
 }
 
+/* Silence is what is much longer than usual: when all is slow, more requests would make it slower. */
+static int64_t hedge_after(const struct row_client *client)
+{
+    int64_t ns = 4 * client->read_ns;
+
+    if (ns > ROW_HEDGE_MS_MAX * NS_PER_MS)
+        return ROW_HEDGE_MS_MAX * NS_PER_MS;
+    return ns > ROW_HEDGE_MS * NS_PER_MS ? ns : ROW_HEDGE_MS * NS_PER_MS;
+}
+
 /* Collects until replicas agree, or all have answered (or are late) and differ. */
 WAITS static int collect(struct reading *r, int64_t deadline)
 {
-    int64_t                 hedge = env_now(r->target->client->env) + ROW_HEDGE_MS * NS_PER_MS;
+    struct row_client      *client = r->target->client;
+    int64_t                 begun = env_now(client->env), patience = hedge_after(client), hedge = begun + patience;
     const struct rpc_reply *reply;
     int                     rc;
 
     for (;;) {
         int state = r->query.fsm.now;
 
-        if (state == ROW_QUERY_AGREED)
+        if (state == ROW_QUERY_AGREED) {
+            client->read_ns += (env_now(client->env) - begun - client->read_ns) / 16;
             return 0;
+        }
         if (state == ROW_QUERY_CORRUPT)
             return -E_CORRUPT;
         if (state == ROW_QUERY_FAILED || (r->open == 0 && state == ROW_QUERY_ASKING))
@@ -147,7 +160,7 @@ WAITS static int collect(struct reading *r, int64_t deadline)
             r->open = 0;
         else if (rc == -ETIMEDOUT && hedge < deadline) {
             /* Silence: widen; when all are asked, differing answers of a quorum are enough to go on with. */
-            hedge += ROW_HEDGE_MS * NS_PER_MS;
+            hedge += patience;
             if (r->query.fsm.now == ROW_QUERY_DIFFER)
                 return 0;
             if (ask_next(r, r->want))
