@@ -21,7 +21,7 @@ struct kv;
 struct kv_batch;
 
 struct kv_options {
-    size_t write_buffer_bytes;   /* Memtable; 0: the default (8 MiB). */
+    size_t write_buffer_bytes;   /* Memtable; 0: the default (16 MiB). */
     bool   read_only;            /* For inspection: nothing is created, locked or written. */
 };
 

@@ -23,7 +23,9 @@ COUNTER(kv_write_slow, "Index writes that RocksDB wanted to delay.");
 
 enum {
     CACHE_BYTES = 32 * 1024 * 1024,          /* Of the whole process. */
-    WRITE_BUFFER_BYTES = 8 * 1024 * 1024,
+    WRITE_BUFFER_BYTES = 16 * 1024 * 1024,
+    LEVEL_BYTES = 128 * 1024 * 1024,         /* Of the first sorted level: as much as what comes down at once. */
+    LEVEL0_FILES = 6,                        /* Flushed files that a compaction waits for. */
     ARENA_BYTES = 256 * 1024,                /* A memtable grows by this: idle devices stay small. */
     OPEN_FILES_MAX = 128,
     BLOCK_BYTES = 4096,
@@ -95,6 +97,8 @@ static rocksdb_options_t *options_new(const struct kv_options *o)
     size_t                               buffer = o->write_buffer_bytes ? o->write_buffer_bytes : WRITE_BUFFER_BYTES;
     rocksdb_options_t                   *options = rocksdb_options_create();
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    /* What was just flushed is soon compacted: not worth it there. */
+    int compression[] = { rocksdb_no_compression, rocksdb_lz4_compression };
 
     pthread_once(&shared.once, shared_init);
     rocksdb_options_set_create_if_missing(options, !o->read_only);
@@ -106,8 +110,12 @@ static rocksdb_options_t *options_new(const struct kv_options *o)
     rocksdb_options_set_max_open_files(options, OPEN_FILES_MAX);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_target_file_size_base(options, 16 * 1024 * 1024);
-    rocksdb_options_set_max_bytes_for_level_base(options, 64 * 1024 * 1024);
-    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    rocksdb_options_set_max_bytes_for_level_base(options, LEVEL_BYTES);
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, LEVEL0_FILES);
+    rocksdb_options_set_compression_per_level(options, compression, sizeof compression / sizeof compression[0]);
+    /* Most lookups of a writer are for rows that are new: a filter saves it the search in the memtable. */
+    rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, 0.02);
+    rocksdb_options_set_memtable_whole_key_filtering(options, 1);
     rocksdb_options_set_bytes_per_sync(options, 1024 * 1024);
     rocksdb_options_set_info_log_level(options, 2);   /* Warnings. */
     rocksdb_options_set_keep_log_file_num(options, 2);
