@@ -122,12 +122,14 @@ void row_cache_update(struct row_cache *cache, struct slice key, const struct ro
 {
     struct cached_row *row = *find(cache, key, hash_of(key));
 
-    if (row && row->has_data && !data_changed) {
+    if (!row)
+        return;   /* What was only written is not hot, and the index has it in memory. */
+    if (row->has_data && !data_changed) {
         /* Only a promise came: the entry stays what it is. */
         row->head.promised = head->promised;
         return;
     }
-    row_cache_put(cache, key, head, row && row->has_data && data_changed ? &data : NULL);
+    row_cache_put(cache, key, head, row->has_data && data_changed ? &data : NULL);
 }
 
 void row_cache_drop(struct row_cache *cache, struct slice key)

@@ -37,7 +37,7 @@ const struct cached_row *row_cache_get(struct row_cache *cache, struct slice key
 /* Inserts or replaces. 'data' NULL: the head only, unless the row was cached with its data. A row
  * that does not fit is left out (and an older state of it removed). */
 void row_cache_put(struct row_cache *cache, struct slice key, const struct row_head *head, const struct slice *data);
-/* After a change: as put, and an entry that had its data gets the new one. */
+/* After a change of a row that may be here: an entry that had its data gets the new one. */
 void row_cache_update(struct row_cache *cache, struct slice key, const struct row_head *head, bool data_changed,
                       struct slice data);
 void row_cache_drop(struct row_cache *cache, struct slice key);

@@ -122,7 +122,8 @@ int shard_check_config(const struct shard_state *state, struct ballot config)
 static bool read_cached(struct row_store *store, struct slice key, uint32_t want, struct arena *arena,
                         struct row_found *found)
 {
-    const struct cached_row *row = row_cache_get(&store->rows, key);
+    /* While the index changes another reader may have seen the new row there: it is the judge then. */
+    const struct cached_row *row = store->writing ? NULL : row_cache_get(&store->rows, key);
 
     if (!row || (want == ROW_FULL && !row->has_data))
         return false;
@@ -161,7 +162,7 @@ WAITS static int read_once(struct row_store *store, const uint8_t *shard, struct
             row_digest_of(SLICE_NONE, found->data).data != found->head.digest.data)
             return -EAGAIN;
     }
-    if (commits == store->commits)
+    if (commits == store->commits && !store->writing)
         row_cache_put(&store->rows, k, &found->head, want == ROW_FULL ? &found->data : NULL);
     return 0;
 }

@@ -70,6 +70,7 @@ struct row_store {
     bool                flushing;
     uint64_t            applied;          /* lsn */
     uint64_t            commits;          /* Bumped when the index changed. */
+    bool                writing;          /* It changes: a lookup may meet the old or the new. */
     struct kv_batch    *kv_batch;
     struct row_cache    rows;
     uint8_t             way_next;
@@ -137,7 +138,7 @@ struct row_batch {
     struct row_store     *store;
     struct arena          arena;
     struct batch_row     *bucket[BATCH_BUCKETS];
-    struct batch_row     *dirty;
+    struct batch_row     *dirty, *dirty_last;   /* In the order of their first change. */
     struct batch_shard   *shards;
     struct batch_garbage *garbage;
 };
