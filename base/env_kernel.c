@@ -330,11 +330,12 @@ static void process_setup(void)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     signal(SIGPIPE, SIG_IGN);
-    /* Few arenas and an early trim: many threads that allocate now and then must
-     * not make an idle process large. */
+    /* Few arenas: many threads that allocate now and then must not make an idle process
+     * large. While there is work freed memory is kept, for giving it back and faulting it in
+     * again costs more than many a request; on_tick() trims when the work ended. */
     mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
 }
 
 static int loop_setup(struct kernel *k)
