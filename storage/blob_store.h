@@ -23,7 +23,7 @@ enum {
     BLOB_OPEN_MAX = 4096,              /* Fragments being written to one device. */
     BLOB_CHUNKS_MAX = 1024,            /* Of one fragment: 64 MiB in segments of one or more units of 64 KiB. */
     BLOB_IDLE_MS = 15 * 60 * 1000,     /* A writer that is silent for so long is gone. */
-    BLOB_FLUSH_BYTES = 256 * 1024 * 1024,   /* The index is flushed after so much: what a start may have to scan. */
+    BLOB_FLUSH_BYTES = 128 * 1024 * 1024,   /* The index is flushed after so much: what a start may have to scan. */
     BLOB_TICK_MS = 5000,               /* How often compaction and idle writers are looked at. */
     COMPACT_BYTES_PER_S = 64 * 1024 * 1024,
     COMPACT_BATCH_BYTES = 8 * 1024 * 1024
