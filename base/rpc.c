@@ -276,7 +276,10 @@ static void call_done(struct rpc_call *call, int code, bool sent, const char *te
     call->state = CALL_DONE;
     call->reply.code = code;
     call->reply.sent = sent;
-    snprintf(call->reply.text, sizeof call->reply.text, "%s", text);
+    if (code)
+        snprintf(call->reply.text, sizeof call->reply.text, "%s", text);
+    else
+        call->reply.text[0] = 0;
     call->done_next = NULL;
     *(fan->done_last ? &fan->done_last->done_next : &fan->done_first) = call;
     fan->done_last = call;
@@ -465,7 +468,7 @@ static void serve(void *arg)
             protobuf_c_message_init(method->reply, reply->head);
     }
     rpc->serving--;
-    serving_end(rpc, serving, rc, reply, rc < 0 && err.text[0] ? err.text : error_text(rc));
+    serving_end(rpc, serving, rc, reply, rc == 0 ? "" : err.text[0] ? err.text : error_text(rc));
 }
 
 /* Takes 'message'. The caller's error is returned, not answered. */
@@ -718,12 +721,21 @@ void rpc_fan_send(struct rpc_fan *fan, uint32_t tag, uint32_t node, uint16_t met
 
     assert(method < RPC_METHOD_MAX);
     assert(call);   /* A few hundred bytes: without them nothing can be answered either. */
-    *call = (struct rpc_call) {
-        .fan = fan, .fan_next = fan->first, .message = message ? rpc_message_ref(message) : NULL,
-        .epoch = epoch, .deadline = fan->deadline, .bytes = message ? message->payload_bytes : 0,
-        .method = method, .state = CALL_WAITING,
-    };
+    /* Member by member: most of the record is text that is only written on failure. */
     call->reply.tag = tag;
+    call->reply.message = NULL;
+    call->fan_next = fan->first;
+    call->fan_prev = NULL;
+    call->fan = fan;
+    call->peer = NULL;
+    call->message = message ? rpc_message_ref(message) : NULL;
+    call->id = 0;
+    call->epoch = epoch;
+    call->deadline = fan->deadline;
+    call->sent_at = 0;
+    call->bytes = message ? message->payload_bytes : 0;
+    call->method = method;
+    call->state = CALL_WAITING;
     if (fan->first)
         fan->first->fan_prev = call;
     fan->first = call;
