@@ -101,7 +101,7 @@ fuzz: fuzzers
 	  $$f -max_total_time=$(or $(SECS),60) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 $(B)/corpus/$$n tests/fuzz/corpus/$$n || exit 1; done
 fuzzers:
 	$(Q)tools/install-deps fuzz
-	$(Q)$(MAKE) --no-print-directory -j$(J) B=$(FUZZER_B) CC=clang-14 SANFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=all' FUZZING=1 $(FUZZ_C:tests/%.c=$(FUZZER_B)/tests/%)
+	$(Q)$(MAKE) --no-print-directory -j$(J) B=$(FUZZER_B) CC=clang-14 SANFLAGS='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all' FUZZING=1 $(FUZZ_C:tests/%.c=$(FUZZER_B)/tests/%)
 	$(Q)for f in $(FUZZ_C:tests/%.c=tests/%); do ln -sf "$$(pwd)/$(FUZZER_B)/$$f" $(FUZZER_B)/$$(basename $$f); done
 
 ## bench: the numbers of docs/performance.md
