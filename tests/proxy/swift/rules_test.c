@@ -3,6 +3,8 @@
 #include "proxy/swift/slo.h"
 #include "tests/lib/test.h"
 
+#include <time.h>
+
 struct fixture {
     struct http_request rq;
     struct http_header  headers[128];
@@ -220,6 +222,23 @@ static void entries__are_escaped(void **state)
                     "</container>");
 }
 
+static void time__is_that_of_the_calendar(void **state)
+{
+    (void)state;
+    /* Every 11 days and some from 1970 to 2100: all months, leap days, hours. */
+    for (uint64_t s = 0; s < UINT64_C(4102444800); s += 11 * 86400 + 3723) {
+        time_t      when = (time_t)s;
+        struct text t = { .limit = 100 };
+        struct tm   tm;
+        char        want[64];
+
+        gmtime_r(&when, &tm);
+        strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%S.000042", &tm);
+        text_iso_time(&t, s * 1000000 + 42);
+        assert_text(&t, want);
+    }
+}
+
 static void text__stops_at_its_limit(void **state)
 {
     struct text t = { .limit = 5 };
@@ -311,6 +330,7 @@ int main(void)
         cmocka_unit_test(container_changes__set_and_remove), cmocka_unit_test(mime__by_ending),
         cmocka_unit_test(format__is_negotiated),     cmocka_unit_test(list__parameters),
         cmocka_unit_test(entries__are_escaped),      cmocka_unit_test(text__stops_at_its_limit),
+        cmocka_unit_test(time__is_that_of_the_calendar),
         cmocka_unit_test(manifest__is_parsed),       cmocka_unit_test(manifest__bad_ones_are_refused),
         cmocka_unit_test(range__of_a_segment),
     };
