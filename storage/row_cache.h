@@ -11,9 +11,9 @@
 #include "storage/row_record.h"
 
 enum {
-    ROW_CACHE_BYTES = 4 * 1024 * 1024,   /* Of a device. */
+    ROW_CACHE_BYTES = 16 * 1024 * 1024,  /* Of a device: the heads of some 35,000 rows. */
     ROW_CACHE_ENTRY_MAX = 64 * 1024,     /* Larger rows are not kept. */
-    ROW_CACHE_BUCKETS = 8192
+    ROW_CACHE_BUCKETS = 32 * 1024
 };
 
 struct cached_row {
