@@ -231,8 +231,8 @@ static uint32_t spare_devices(const struct cloud_plan *plan)
     uint32_t spare = UINT32_MAX;
 
     for (uint32_t i = 0; i < plan->policy_count; i++)
-        if (plan->policies[i].m < spare)
-            spare = plan->policies[i].m;
+        if (policy_losses(&plan->policies[i]) < spare)
+            spare = policy_losses(&plan->policies[i]);
     return spare;
 }
 

@@ -23,9 +23,12 @@ struct policy {
     bool     is_default, deprecated;
 };
 
-/* Losses it survives: m. Its containers' rows are on 2m + 1 devices. */
 static inline uint8_t policy_fragments(const struct policy *p) { return (uint8_t)(p->k + p->m); }
-static inline uint8_t policy_row_replicas(const struct policy *p) { return (uint8_t)(2 * p->m + 1); }
+/* Lost devices that it promises to survive: m of an erasure code, which is acknowledged when all its fragments are
+ * durable; one less than a majority of R copies, since that majority is enough to acknowledge. */
+static inline uint8_t policy_losses(const struct policy *p) { return p->erasure ? p->m : (uint8_t)((p->m + 1) / 2); }
+/* Its containers' rows are on so many devices that a majority is left after that. */
+static inline uint8_t policy_row_replicas(const struct policy *p) { return (uint8_t)(2 * policy_losses(p) + 1); }
 static inline uint32_t policy_unit(const struct policy *p)
 {
     return p->erasure ? EC_UNIT_BYTES : REPLICA_CHUNK_BYTES;

@@ -56,7 +56,7 @@ struct object_service_options {
     struct blob_directory directory;
     const struct policy *policies;       /* Borrowed for the service's life. */
     uint32_t             policy_count;
-    /* The index ring for 2m + 1 replicas; NULL when there is none. */
+    /* The index ring of so many replicas (policy_row_replicas()); NULL when there is none. */
     const struct ring *(*index_ring)(void *ctx, uint8_t replicas);
     void              *index_ring_ctx;
 };

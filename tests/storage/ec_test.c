@@ -69,11 +69,18 @@ static void policy__names(void **state)
     (void)state;
     assert_int_equal(policy_parse("replicated-3", 7, &p, NULL), 0);
     assert_true(p.index == 7 && p.k == 1 && p.m == 2 && !p.erasure);
-    assert_int_equal(policy_row_replicas(&p), 5);
+    assert_true(policy_losses(&p) == 1 && policy_row_replicas(&p) == 3);
+    assert_int_equal(policy_parse("replicated-2", 7, &p, NULL), 0);
+    assert_true(policy_losses(&p) == 1 && policy_row_replicas(&p) == 3);
+    assert_int_equal(policy_parse("replicated-5", 7, &p, NULL), 0);
+    assert_true(policy_losses(&p) == 2 && policy_row_replicas(&p) == 5);
+    assert_int_equal(policy_parse("ec-4-2", 7, &p, NULL), 0);
+    assert_true(policy_losses(&p) == 2 && policy_row_replicas(&p) == 5);
     assert_int_equal(policy_parse("ec-8-3", 0, &p, NULL), 0);
     assert_true(p.k == 8 && p.m == 3 && p.erasure);
     assert_int_equal(policy_parse("ec-31-1", 0, &p, NULL), 0);
     assert_int_equal(policy_parse("replicated-1", 0, &p, NULL), 0);
+    assert_true(policy_losses(&p) == 0 && policy_row_replicas(&p) == 1);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(policy_parse(bad[i], 0, &p, NULL), -EINVAL);
 }
