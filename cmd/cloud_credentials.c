@@ -166,7 +166,11 @@ WAITS int cloud_credentials_prepare(struct cloud *cloud, struct error *err)
 
     int rc = control_get(cloud->control, made_key, &cloud->arena, &entry);
     if (rc == 0) {
-        if (!read_password(cloud, "openrc"))
+        const char *stored = read_password(cloud, "openrc");
+        if (stored && plan->admin_password && strcmp(stored, plan->admin_password))
+            log_warn("cloud.password_kept", "user=admin hint=\"the password given counts only at the first start; "
+                                            "openrc has the one in force, unless it was changed through the API\"");
+        if (!stored)
             log_warn("cloud.no_credentials", "file=\"%s/openrc\" hint=\"it was removed; passwords are stored only as hashes\"",
                      plan->data);
         return 0;
