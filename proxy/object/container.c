@@ -337,6 +337,15 @@ int container_open(struct object_service *s, struct slice account, struct slice 
     return 0;
 }
 
+enum { SEALED_WAIT_MS = 20 };
+
+WAITS int container_settled(const struct container *c)
+{
+    if (c->config->state == RS__CONTAINER_CONFIG__STATE__LIVE)
+        return 0;
+    return task_sleep(SEALED_WAIT_MS * NS_PER_MS) ? -ECANCELED : -E_STALE;
+}
+
 void container_forget(struct object_service *s, struct container *container)
 {
     cache_drop(s, container->account, container->name, container);
@@ -532,7 +541,6 @@ int container_stats(struct object_service *s, struct container *c, int64_t deadl
 {
     struct held held;
     int         rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
-
     if (rc)
         return rc;
     rc = shard_stats(s->options.rows, &held.shard, deadline, ret_stats, err);
@@ -547,8 +555,10 @@ int container_list(struct object_service *s, struct container *c, const struct r
                    struct arena *arena, struct row_page *ret_page, struct error *err)
 {
     struct held held;
-    int         rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
+    int         rc = container_settled(c);
 
+    if (rc == 0)
+        rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
     if (rc)
         return rc;
     rc = row_list(s->options.rows, &held.shard, range, deadline, arena, ret_page, err);

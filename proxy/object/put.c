@@ -312,7 +312,9 @@ int object_put_commit(struct object_put *put, struct container *c, Rs__ObjectMet
     } else if (put->filled) {
         value.data = pb_data(slice_of(put->buf->data, put->filled));
     }
-    rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
+    rc = container_settled(c);
+    if (rc == 0)
+        rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
     if (rc)
         return rc;
     if (object_condition_empty(condition)) {

@@ -18,8 +18,10 @@ int object_read(struct object_service *s, struct container *c, struct slice name
     struct row_state   row;
     struct object      o;
     struct held        held;
-    int                rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
+    int                rc = container_settled(c);
 
+    if (rc == 0)
+        rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
     if (rc)
         return rc;
     rc = row_read(s->options.rows, &held.shard, name, want, deadline, arena, &row, err);
@@ -166,8 +168,10 @@ int object_update(struct object_service *s, struct container *c, struct slice na
 {
     struct update u = { s, edit, ctx };
     struct held   held;
-    int           rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
+    int           rc = container_settled(c);
 
+    if (rc == 0)
+        rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
     if (rc)
         return rc;
     rc = row_update(s->options.rows, &held.shard, name, update_decide, &u, deadline, arena, NULL, NULL, err);
@@ -182,7 +186,6 @@ int object_delete(struct object_service *s, struct container *c, struct slice na
     struct held  held;
     bool         existed = false;
     int          rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
-
     if (rc)
         return rc;
     value.tombstone = true;

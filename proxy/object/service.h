@@ -55,6 +55,11 @@ int  held_account(struct object_service *s, struct slice account, enum account_s
                   struct error *err);
 void held_drop(struct held *held);
 
+/* 0, or (a moment later) -E_STALE while somebody decides whether the container is deleted. Nothing in it is shown
+ * meanwhile: a read could settle a write that only a minority has, and show it, after the deleter has looked and
+ * found the container empty. */
+WAITS int container_settled(const struct container *c);
+
 uint64_t service_now_us(struct object_service *s);   /* Wall clock; strictly growing. */
 const struct policy *service_policy_index(const struct object_service *s, uint32_t index);
 
