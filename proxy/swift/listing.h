@@ -2,6 +2,7 @@
 #ifndef PROXY_SWIFT_LISTING_H
 #define PROXY_SWIFT_LISTING_H
 
+#include "base/text.h"
 #include "proxy/swift/call.h"
 
 enum list_format { LIST_PLAIN, LIST_JSON, LIST_XML };
@@ -17,21 +18,6 @@ int         list_parse(struct call *c, struct list_request *ret_list);
 /* "format=", or the Accept header. 0, 400 or 406. */
 int         list_format_of(struct call *c, enum list_format *ret_format);
 const char *list_type(enum list_format format);
-
-/* Text that grows on the heap; 'failed' once memory or 'limit' ran out. */
-struct text {
-    char  *data;
-    size_t size, capacity, limit;
-    bool   failed;
-};
-void text_add(struct text *text, struct slice bytes);
-void text_number(struct text *text, uint64_t n);
-void text_json(struct text *text, struct slice string);   /* With quotes. */
-void text_xml(struct text *text, struct slice string);
-void text_iso_time(struct text *text, uint64_t us);       /* 2026-01-31T12:00:00.123456 */
-void text_done(struct text *text);
-static inline struct slice text_slice(const struct text *t) { return slice_of(t->data, t->size); }
-#define text_lit(text, literal) text_add((text), SLICE(literal))
 
 struct list_entry {
     struct slice name, hash, content_type, slo_etag;
