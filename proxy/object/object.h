@@ -69,6 +69,29 @@ struct env *object_service_env(const struct object_service *service);
 const struct policy *object_service_policy(const struct object_service *service, struct slice name);  /* Empty: the default. */
 const struct policy *object_service_policy_at(const struct object_service *service, uint32_t i);      /* NULL past the end. */
 
+/* --- Versions. ---
+ *
+ * The row "name" is the current version (which may be a delete marker); the row "\0v" name "\0" key, key = the
+ * complement of the version, is a noncurrent one. A write to a container with versioning first copies the current
+ * version to its noncurrent row and then replaces the head on the condition that it is unchanged. A noncurrent row
+ * that has the head's version is that version itself, not another one; it goes only when its version is deleted for good. */
+enum versioning { VERSIONING_OFF, VERSIONING_ENABLED, VERSIONING_SUSPENDED };
+enum object_lock_mode { LOCK_NONE, LOCK_GOVERNANCE, LOCK_COMPLIANCE };
+enum { VERSION_BYTES = 16, VERSION_TEXT_MAX = 32, DOCUMENT_BYTES_MAX = 32 * 1024, DOCUMENTS_BYTES_MAX = 96 * 1024 };
+struct lock_config {
+    enum object_lock_mode mode;          /* Default retention of new objects, for days or years; both 0: none. */
+    uint32_t              days, years;
+};
+struct version_ref {
+    bool    given;                       /* False: the current one. */
+    bool    null_version;                /* "null": the one written without versioning. */
+    uint8_t id[VERSION_BYTES];
+};
+/* From a client's text ("null", or 32 hex digits). -EINVAL. An empty text gives the current one. */
+int          version_parse(struct slice text, struct version_ref *ret_version);
+/* "null" or 32 hex digits, into 'text'. */
+struct slice version_text(const Rs__ObjectMeta *meta, char text[VERSION_TEXT_MAX + 1]);
+
 /* --- Changes of metadata: set, or remove when the value is empty. --- */
 struct meta_change {
     struct slice name, value;   /* Name in lower case. */
@@ -78,6 +101,12 @@ struct config_changes {
     uint32_t                  meta_count;
     const struct slice       *read_acl, *write_acl;   /* NULL: unchanged; empty: none. */
     const uint64_t           *quota_bytes;            /* Accounts only; NULL: unchanged; UINT64_MAX: none. */
+    /* Containers only. Documents are a dialect's (policy, cors, ...): name and value, an empty value removes. */
+    const struct meta_change *documents;
+    uint32_t                  document_count;
+    const enum versioning    *versioning;             /* NULL: unchanged. OFF only while it never was anything else. */
+    const struct lock_config *lock;                   /* NULL: unchanged. Can't be switched off; needs and keeps versioning. */
+    struct slice              domain;                 /* With container_create(): see bucket_claim(). */
 };
 
 /* --- Accounts. They exist as soon as somebody uses them. --- */
@@ -133,6 +162,20 @@ WAITS int container_update(struct object_service *service, struct container *con
 /* -ENOENT; -E_CONFLICT: not empty, or somebody else is deleting it. */
 WAITS int container_delete(struct object_service *service, struct slice account, struct slice name, int64_t deadline,
                            struct error *err);
+/* --- Names of buckets: one name space per domain, beside the accounts' own lists of containers. --- */
+/* Claims the name for the account, for good or until bucket_release(). -EEXIST: another account has it
+ * (*ret_mine false) or this one has it already (*ret_mine true). Linearizable. */
+WAITS int bucket_claim(struct object_service *service, struct slice domain, struct slice name, struct slice account,
+                       int64_t deadline, bool *ret_mine, struct error *err);
+/* Gives it back if the account has it. */
+WAITS int bucket_release(struct object_service *service, struct slice domain, struct slice name, struct slice account,
+                         int64_t deadline, struct error *err);
+/* Which account has it; in the arena. -ENOENT. Answers of the last seconds are cached; 'fresh' asks again. */
+WAITS int bucket_account(struct object_service *service, struct slice domain, struct slice name, bool fresh,
+                         int64_t deadline, struct arena *arena, struct slice *ret_account, struct error *err);
+/* The document of that name of a container's configuration; data NULL: it has none. */
+struct slice container_document(const struct container *container, struct slice name);
+
 WAITS int container_stats(struct object_service *service, struct container *container, int64_t deadline,
                           struct shard_stats *ret_stats, struct error *err);
 /* Entries of live objects; entry->value->meta is a packed ObjectMeta. -E_STALE. */
@@ -151,6 +194,38 @@ struct object {
 WAITS int object_read(struct object_service *service, struct container *container, struct slice name,
                       enum row_want want, int64_t deadline, struct arena *arena, struct object *ret_object,
                       struct error *err);
+
+/* A version. -ENOENT: there is none, or it is a delete marker: then *ret_object is filled nevertheless (meta not NULL),
+ * for x-amz-delete-marker and the version id. object_read() does the same with the current version. */
+WAITS int object_read_version(struct object_service *service, struct container *container, struct slice name,
+                              const struct version_ref *version, enum row_want want, int64_t deadline,
+                              struct arena *arena, struct object *ret_object, struct error *err);
+/* Bytes as a client sees them: of all parts, decrypted; a Swift manifest's own bytes. */
+uint64_t object_size(const struct object *object);
+
+/* Versions and delete markers in the order of names, of one name the newest first; folded as container_list()
+ * does. Starts after (after, after_version); after_version empty: after all versions of that name. */
+struct version_item {
+    struct slice    name;
+    bool            folded, current;
+    uint64_t        stored;       /* Bytes of the row. */
+    Rs__ObjectMeta *meta;         /* NULL when folded. */
+};
+struct version_page {
+    struct version_item *items;
+    uint32_t             count;
+    bool                 more;
+};
+struct version_range {
+    struct slice after;
+    bool         after_version_given;
+    struct version_ref after_version;
+    struct slice prefix, delimiter;
+    uint32_t     limit;
+};
+WAITS int object_list_versions(struct object_service *service, struct container *container,
+                               const struct version_range *range, int64_t deadline, struct arena *arena,
+                               struct version_page *ret_page, struct error *err);
 
 /* For protobuf-c messages in arenas. */
 ProtobufCAllocator arena_allocator_of(struct arena *arena);
@@ -181,10 +256,14 @@ struct object_condition {
     bool         must_exist;             /* If-Match: * */
     uint32_t     match_count, none_match_count;
     struct slice match[CONDITION_TAGS_MAX], none_match[CONDITION_TAGS_MAX];
+    bool         size_given, modified_given;     /* The object's size, its time in whole seconds. */
+    uint64_t     size;
+    int64_t      modified_s;
 };
 static inline bool object_condition_empty(const struct object_condition *c)
 {
-    return !c || (!c->must_be_missing && !c->must_exist && c->match_count == 0 && c->none_match_count == 0);
+    return !c || (!c->must_be_missing && !c->must_exist && c->match_count == 0 && c->none_match_count == 0 &&
+                  !c->size_given && !c->modified_given);
 }
 
 struct object_put;
@@ -208,12 +287,109 @@ WAITS int object_put_commit(struct object_put *put, struct container *container,
                             struct error *err);
 WAITS struct object_put *object_put_free(struct object_put *put);   /* Accepts NULL. Without a commit, forgets the bytes. */
 
+/* Before the first byte: one more checksum is computed beside the MD5 (checksum.h). After the end: its bytes. */
+int          object_put_checksum(struct object_put *put, uint32_t checksum_kind, struct error *err);
+struct slice object_put_checksum_value(const struct object_put *put);
+
+/* --- Multipart uploads. Parts may be sent again and in any order; the parts that complete names win, the others go
+ * with their upload. Every call may be repeated and raced; see upload.c for the protocol. --- */
+enum {
+    UPLOAD_ID_BYTES = 16, PART_NUMBER_MAX = 10000, PART_SUFFIX_BYTES = 12,
+    PART_SIZE_MIN = 5 * 1024 * 1024,            /* But for the last one. */
+    UPLOAD_TABLE_BYTES_MAX = 8 * 1024 * 1024
+};
+#define UPLOAD_SIZE_MAX (UINT64_C(5) << 40)
+struct upload_row {
+    Rs__Upload   *upload;         /* In the arena. */
+    struct slice  name;           /* Of the object. */
+    uint8_t       id[UPLOAD_ID_BYTES];
+    struct ballot ballot;
+};
+/* 'meta': what the object will have; etag, times and version are filled in at completion. */
+WAITS int upload_create(struct object_service *service, struct container *container, struct slice name,
+                        const Rs__Upload *upload, int64_t deadline, struct arena *arena,
+                        uint8_t ret_id[UPLOAD_ID_BYTES], struct error *err);
+/* -ENOENT: never begun, aborted or completed. */
+WAITS int upload_read(struct object_service *service, struct container *container, struct slice name,
+                      const uint8_t id[UPLOAD_ID_BYTES], int64_t deadline, struct arena *arena,
+                      struct upload_row *ret_upload, struct error *err);
+/* A put whose object_put_commit() makes a part: only 'part' of the commit is used. */
+WAITS int upload_put_new(struct object_service *service, struct container *container, const struct upload_row *upload,
+                         uint32_t number, uint64_t size, int64_t deadline, struct arena *arena,
+                         struct object_put **ret_put, struct error *err);
+WAITS int upload_put_commit(struct object_put *put, struct container *container, Rs__Part *part, int64_t deadline,
+                            struct error *err);
+/* The newest of each number, ascending, from 'after' (exclusive). */
+struct part_item {
+    uint32_t  number;
+    Rs__Part *part;
+};
+WAITS int upload_list_parts(struct object_service *service, struct container *container,
+                            const uint8_t id[UPLOAD_ID_BYTES], uint32_t after, uint32_t limit, int64_t deadline,
+                            struct arena *arena, struct part_item **ret_items, uint32_t *ret_count, bool *ret_more,
+                            struct error *err);
+/* Uploads in the order of names, then ids (which begin with their time). Folded ones have upload NULL. */
+struct upload_item {
+    struct slice name;
+    bool         folded;
+    uint8_t      id[UPLOAD_ID_BYTES];
+    Rs__Upload  *upload;
+};
+WAITS int upload_list(struct object_service *service, struct container *container, struct slice after,
+                      const uint8_t *after_id /* or NULL: after all of that name */, struct slice prefix, struct slice delimiter, uint32_t limit,
+                      int64_t deadline, struct arena *arena, struct upload_item **ret_items, uint32_t *ret_count,
+                      bool *ret_more, struct error *err);
+/* Makes the object of these parts, ascending. -ENOENT: no such upload (aborted, or completed and since replaced);
+ * -E_CONDITION; -EINVAL and *ret_wrong: a part that is not there or has another ETag or checksum; -E_LIMIT and *ret_wrong:
+ * one but the last is smaller than PART_SIZE_MIN. Repeated after success it succeeds again with the same object. */
+struct complete_part {
+    uint32_t     number;
+    uint8_t      etag[16];
+    struct slice checksum;        /* Raw; empty: not given. */
+};
+struct complete_request {
+    const struct complete_part    *parts;
+    uint32_t                       count;
+    const struct object_condition *condition;
+    /* Of the whole object, when the caller knows it: compared with what the parts give. */
+    struct slice                   checksum;
+    uint64_t                       size;         /* UINT64_MAX: not given. */
+};
+WAITS int upload_complete(struct object_service *service, struct container *container, struct slice name,
+                          const uint8_t id[UPLOAD_ID_BYTES], const struct complete_request *request, int64_t deadline,
+                          struct arena *arena, Rs__ObjectMeta **ret_meta, uint32_t *ret_wrong, struct error *err);
+/* -ENOENT: aborted, or completed, before. */
+WAITS int upload_abort(struct object_service *service, struct container *container, struct slice name,
+                       const uint8_t id[UPLOAD_ID_BYTES], int64_t deadline, struct error *err);
+/* The part table of a completed multipart object (meta->upload set), for partNumber reads and attributes. */
+WAITS int object_parts(struct object_service *service, const struct object *object, int64_t deadline,
+                       struct arena *arena, Rs__PartTable **ret_table, struct error *err);
+
+/* Deletes a version for good, or, when none is given, the object: with versioning that adds a delete marker.
+ * -ENOENT: it was not there (but a marker is added all the same: then 0). -E_CONDITION; -EPERM: object lock holds it. */
+struct object_deletion {
+    struct version_ref             version;
+    const struct object_condition *condition;    /* NULL: none. Size and time conditions too, see below. */
+    bool                           bypass_governance;
+};
+struct object_deleted {
+    bool            marker;       /* A marker was made, or was what got deleted. */
+    Rs__ObjectMeta *meta;         /* Its version, in the arena; NULL when there was no version. */
+};
+WAITS int object_delete_version(struct object_service *service, struct container *container, struct slice name,
+                                const struct object_deletion *deletion, int64_t deadline, struct arena *arena,
+                                struct object_deleted *ret_deleted, struct error *err);
+
 /* Changes an object's row without its bytes. 'edit' may be called several times; it alters *meta (its arrays are to
  * be replaced, not written into) and *expires_s. -ENOENT. */
 typedef int (*object_edit)(void *ctx, struct arena *arena, Rs__ObjectMeta *meta, uint64_t *expires_s);
 WAITS int object_update(struct object_service *service, struct container *container, struct slice name,
                         object_edit edit, void *ctx, int64_t deadline, struct arena *arena, struct error *err);
-/* -ENOENT: it was not there. */
+/* The same for a version. */
+WAITS int object_update_version(struct object_service *service, struct container *container, struct slice name,
+                                const struct version_ref *version, object_edit edit, void *ctx, int64_t deadline,
+                                struct arena *arena, Rs__ObjectMeta **ret_meta, struct error *err);
+/* -ENOENT: it was not there. With versioning a delete marker takes its place. */
 WAITS int object_delete(struct object_service *service, struct container *container, struct slice name,
                         int64_t deadline, struct error *err);
 
