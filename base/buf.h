@@ -12,7 +12,8 @@
 
 enum {
     BUF_ALIGN = 4096,               /* Fits direct I/O on every disk we know. */
-    BUF_SIZE_MAX = 2 * 1024 * 1024  /* Largest buffer that may be asked for. */
+    BUF_SIZE_MAX = 2 * 1024 * 1024, /* Largest buffer that may be asked for. */
+    BUF_POOLED_MAX = 144 * 1024 * 1024   /* Free bytes kept: 128 MiB for large buffers, 16 MiB for small ones. */
 };
 
 struct buf {

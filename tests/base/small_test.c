@@ -147,21 +147,51 @@ static void buf__lives_until_the_last_reference(void **state)
 
 static void buf__pool_is_bounded_and_gives_the_unused_back(void **state)
 {
-    struct buf *bufs[40];
+    enum { COUNT = BUF_POOLED_MAX / BUF_SIZE_MAX + 8 };
+    struct buf *bufs[COUNT];
 
     (void)state;
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < COUNT; i++)
         assert_non_null(bufs[i] = buf_new(BUF_SIZE_MAX));
-    assert_int_equal(buf_live_bytes(), 40 * (size_t)BUF_SIZE_MAX);
-    for (int i = 0; i < 40; i++)
+    assert_int_equal(buf_live_bytes(), COUNT * (size_t)BUF_SIZE_MAX);
+    for (int i = 0; i < COUNT; i++)
         buf_unref(bufs[i]);
-    assert_true(buf_pooled_bytes() <= 32 * 1024 * 1024);
+    assert_true(buf_pooled_bytes() <= BUF_POOLED_MAX);
     size_t full = buf_pooled_bytes();
     buf_trim_unused();   /* All were used since the start. */
     assert_int_equal(buf_pooled_bytes(), full);
     buf_unref(buf_new(BUF_SIZE_MAX));
     buf_trim_unused();   /* One was. */
     assert_true(buf_pooled_bytes() <= BUF_SIZE_MAX);
+    buf_trim();
+    assert_int_equal(buf_pooled_bytes(), 0);
+}
+
+static void buf__buffers_of_all_sizes_never_overlap(void **state)
+{
+    enum { COUNT = 400 };
+    struct buf *bufs[COUNT] = { 0 };
+    uint32_t    chance = 1;
+
+    (void)state;
+    for (int round = 0; round < 4000; round++) {
+        chance = chance * 1664525 + 1013904223;
+        uint32_t i = (chance >> 8) % COUNT;
+        if (bufs[i]) {   /* Its first and last byte are as they were written. */
+            assert_int_equal(bufs[i]->data[0], (uint8_t)i);
+            assert_int_equal(bufs[i]->data[bufs[i]->capacity - 1], (uint8_t)(i + 1));
+            bufs[i] = buf_unref(bufs[i]);
+            continue;
+        }
+        bufs[i] = buf_new((size_t)BUF_ALIGN << (chance >> 24) % 10);
+        assert_non_null(bufs[i]);
+        assert_int_equal((uintptr_t)bufs[i]->data % BUF_ALIGN, 0);
+        bufs[i]->data[0] = (uint8_t)i;
+        bufs[i]->data[bufs[i]->capacity - 1] = (uint8_t)(i + 1);
+    }
+    for (int i = 0; i < COUNT; i++)
+        buf_unref(bufs[i]);
+    assert_int_equal(buf_live_bytes(), 0);
     buf_trim();
     assert_int_equal(buf_pooled_bytes(), 0);
 }
@@ -332,6 +362,7 @@ int main(void)
         cmocka_unit_test(buf__classes_and_limit),
         cmocka_unit_test(buf__lives_until_the_last_reference),
         cmocka_unit_test(buf__pool_is_bounded_and_gives_the_unused_back),
+        cmocka_unit_test(buf__buffers_of_all_sizes_never_overlap),
         cmocka_unit_test_setup_teardown(log__writes_pairs, log_setup, log_teardown),
         cmocka_unit_test_setup_teardown(log__hostile_text_stays_in_its_line, log_setup, log_teardown),
         cmocka_unit_test_setup_teardown(log__long_line_is_cut, log_setup, log_teardown),
