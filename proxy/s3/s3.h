@@ -1,0 +1,26 @@
+/* proxy/s3/s3.h - the S3 dialect (Amazon S3 REST API, 2006-03-01) over the object service.
+ *
+ * It shares its port with the Swift dialect: s3_claims() says whose a request is. A bucket is a container of the
+ * account "AUTH_<project id>"; owners are projects, access keys are Keystone's EC2 credentials.
+ * docs/api-s3.md says what is there. */
+#ifndef PROXY_S3_S3_H
+#define PROXY_S3_S3_H
+
+#include "identity/identity.h"
+#include "proxy/object/object.h"
+
+enum { S3_HOSTS_MAX = 8 };
+
+struct s3 {
+    struct object_service *objects;
+    struct identity       *identity;
+    const char            *region;                 /* Signed for, and GetBucketLocation's; "us-east-1" is accepted beside it. */
+    /* "BUCKET.<host>" names a bucket (virtual-host style), for each of these; NULL ends them. "localhost" always does. */
+    const char            *hosts[S3_HOSTS_MAX + 1];
+};
+
+/* AWS credentials, or a path that is not one of the Swift dialect's. */
+bool s3_claims(const struct http_request *rq);
+WAITS void s3_handle(void *ctx /* struct s3 */, struct http_request *rq);
+
+#endif
