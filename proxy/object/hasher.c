@@ -18,6 +18,8 @@ struct hash_stream {
     uint32_t      refs;
     struct md5_lanes *lanes;
     MD5_CTX       md5;
+    struct checksum checksum;
+    uint8_t       value[CHECKSUM_BYTES_MAX];   /* Of 'checksum', after the end. */
     bool          tasked;
     bool          closed;
     bool          ended;          /* The task is through. */
@@ -28,6 +30,13 @@ struct hash_stream {
     struct waitq  wake_task, wake_owner;
 };
 
+static void checksum_job(void *arg)
+{
+    struct hash_stream *h = arg;
+
+    checksum_add(&h->checksum, h->at_work.buf->data, h->at_work.size);
+}
+
 /* Whole blocks go to the lanes; what is left over (the end of the stream) is hashed here. */
 WAITS static int hash_piece(struct hash_stream *h)
 {
@@ -36,6 +45,14 @@ WAITS static int hash_piece(struct hash_stream *h)
     uint64_t       bits;
     int            rc = 0;
 
+    if (h->checksum.kind != CHECKSUM_NONE) {
+        if (size > HASH_ON_LOOP_MAX)
+            rc = env_work(h->lanes->env, WORK_CPU, checksum_job, h);
+        else
+            checksum_job(h);
+        if (rc)
+            return rc;
+    }
     if (size > HASH_ON_LOOP_MAX && h->md5.num == 0) {
         uint32_t state[4] = { h->md5.A, h->md5.B, h->md5.C, h->md5.D };
         rc = md5_lanes_run(h->lanes, state, data, blocks);
@@ -91,6 +108,22 @@ void hasher_init(struct hasher *hasher, struct md5_lanes *lanes)
 {
     hasher->lanes = lanes;
     hasher->stream = NULL;
+    hasher->kind = CHECKSUM_NONE;
+}
+
+int hasher_checksum(struct hasher *hasher, enum checksum_kind kind)
+{
+    if (hasher->stream || (kind != CHECKSUM_NONE && checksum_size(kind) == 0))
+        return -EINVAL;
+    hasher->kind = kind;
+    return 0;
+}
+
+struct slice hasher_checksum_value(const struct hasher *hasher)
+{
+    if (!hasher->stream || hasher->kind == CHECKSUM_NONE)
+        return SLICE_NONE;
+    return slice_of(hasher->stream->value, checksum_size(hasher->kind));
 }
 
 static int hash_start(struct hasher *hasher, struct error *err)
@@ -102,6 +135,7 @@ static int hash_start(struct hasher *hasher, struct error *err)
     h->refs = 1;
     h->lanes = hasher->lanes;
     MD5_Init(&h->md5);
+    checksum_init(&h->checksum, hasher->kind);
     hasher->stream = h;
     return 0;
 }
@@ -169,6 +203,7 @@ int hasher_end(struct hasher *hasher, uint8_t ret_digest[16], struct error *err)
     if (h->rc)
         return error_set(err, h->rc, "the checksum could not be computed");
     MD5_Final(ret_digest, &h->md5);
+    checksum_end(&h->checksum, h->value);
     return 0;
 }
 

@@ -211,6 +211,18 @@ const uint8_t *object_put_md5(const struct object_put *put)
     return put->digest;
 }
 
+int object_put_checksum(struct object_put *put, uint32_t checksum_kind, struct error *err)
+{
+    if (checksum_kind >= CHECKSUM_END_ || hasher_checksum(&put->hasher, (enum checksum_kind)checksum_kind))
+        return error_set(err, -EINVAL, "the checksum is not known, or chosen too late");
+    return 0;
+}
+
+struct slice object_put_checksum_value(const struct object_put *put)
+{
+    return hasher_checksum_value(&put->hasher);
+}
+
 /* --- Conditions. --- */
 
 struct put_decision {

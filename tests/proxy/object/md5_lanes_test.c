@@ -83,11 +83,14 @@ static void stream(void *arg)
     struct shared *shared = arg;
     struct hasher  hasher;
     MD5_CTX        ctx;
-    uint8_t        digest[16], expect[16];
+    uint8_t        digest[16], expect[16], value[CHECKSUM_BYTES_MAX];
     uint32_t       number = shared->next++;
+    struct checksum sum;
     int            rc = 0;
 
     hasher_init(&hasher, &shared->lanes);
+    checksum_init(&sum, (enum checksum_kind)(number % CHECKSUM_END_));
+    assert_int_equal(hasher_checksum(&hasher, sum.kind), 0);
     MD5_Init(&ctx);
     for (uint32_t i = 0; rc == 0 && i < PIECES; i++) {
         struct buf *buf = buf_new(DATA_BYTES);
@@ -97,14 +100,18 @@ static void stream(void *arg)
         memcpy(buf->data, data, size);
         buf->data[0] = (uint8_t)(number * PIECES + i);
         MD5_Update(&ctx, buf->data, size);
+        checksum_add(&sum, buf->data, size);
         rc = hasher_add(&hasher, buf, size, number % 2 == 0, TASK_FOREVER, NULL);
         buf_unref(buf);
     }
     if (rc == 0)
         rc = hasher_end(&hasher, digest, NULL);
-    hasher_done(&hasher);
     MD5_Final(expect, &ctx);
-    shared->wrong += rc != 0 || memcmp(digest, expect, sizeof digest) != 0;
+    checksum_end(&sum, value);
+    shared->wrong += rc != 0 || memcmp(digest, expect, sizeof digest) != 0 ||
+                     !slice_equal(hasher_checksum_value(&hasher), slice_of(value, checksum_size(sum.kind)));
+    assert_int_equal(hasher_checksum(&hasher, CHECKSUM_CRC32), -EINVAL);   /* Too late. */
+    hasher_done(&hasher);
     wait_group_done(&shared->left);
 }
 
