@@ -13,6 +13,7 @@ static void unref(struct identity *identity)
     if (--identity->refs)
         return;
     check_cache_clear(identity);
+    access_key_cache_clear(identity);
     model_done(&identity->model);
     token_ring_free(identity->ring);
     password_guard_free(identity->guard);
@@ -103,6 +104,8 @@ int identity_new(struct env *env, struct control *control, const struct identity
         goto fail;
     }
     rc = setup_first(identity, options, arena, ret_admin_password, ret_demo_password, err);
+    if (rc == 0)
+        rc = setup_credential_key(identity, err);
     if (rc)
         goto fail;
     setup_load_keys(identity);

@@ -16,13 +16,18 @@ enum {
     IDENTITY_NAME_MAX = 255,
     IDENTITY_ROLES_MAX = 32,
     IDENTITY_PASSWORD_MAX = 1024,
+    IDENTITY_EMAIL_MAX = 255,
+    IDENTITY_ACCESS_MAX = 128,      /* Bytes of an access key, and */
+    IDENTITY_SECRET_MAX = 256,      /* of its secret. */
+    IDENTITY_SCOPE_MAX = 96,        /* Of "date/region/service". */
+    IDENTITY_SIGNING_KEY_BYTES = 32,
     TOKEN_TEXT_MAX = 2048,
     TOKEN_LIFETIME_S = 24 * 3600
 };
 
 struct identity;
 
-/* Who a request comes from; filled from a token, or from S3 keys later. */
+/* Who a request comes from; filled from a token, or from an access key: then there are no times and audit ids. */
 struct identity_context {
     char     user_id[IDENTITY_ID_MAX], user_name[IDENTITY_NAME_MAX + 1];
     char     user_domain_id[IDENTITY_ID_MAX];
@@ -79,8 +84,35 @@ int identity_rescope(struct identity *identity, struct slice token, const struct
 WAITS int identity_revoke(struct identity *identity, struct slice token);   /* -E_UNAUTHORIZED: it is void already. */
 /* Sets a password and voids the user's tokens; for a lost admin password too. -ENOENT, -E_LIMIT. */
 WAITS int identity_set_password(struct identity *identity, const char *user_id, struct slice password);
-/* The user of a name in domain Default; NULL. Borrowed until the next wait. */
+/* The user, or project, of a name in domain Default; NULL. Borrowed until the next wait. */
 const char *identity_user_id(struct identity *identity, const char *name);
+const char *identity_project_id(struct identity *identity, const char *name);
+
+/* --- For S3. All from memory: no wait, no remote call; what is returned is borrowed until the next wait. --- */
+/* Who an access key (an EC2 credential) stands for, with the roles that its user has now on its project, and the
+ * secret of it. -E_UNAUTHORIZED: no such key; or user, project or domain are disabled or gone; or no role there. A key
+ * that was used lately costs one look into a table. */
+int identity_s3_key(struct identity *identity, struct slice access_key, const struct identity_context **ret_who,
+                    struct slice *ret_secret);
+/* The same, with the key that signs requests of one day, region and service (AWS Signature Version 4, "deriving the
+ * signing key"), kept for the last few of each access key. 'date' is YYYYMMDD as in the request's scope: the caller
+ * checks that it is near. -E_UNAUTHORIZED as above; -E_LIMIT: the three are longer than IDENTITY_SCOPE_MAX. */
+int identity_s3_signing_key(struct identity *identity, struct slice access_key, struct slice date, struct slice region,
+                            struct slice service, const struct identity_context **ret_who,
+                            uint8_t ret_key[IDENTITY_SIGNING_KEY_BYTES]);
+/* -ENOENT. */
+struct identity_project {
+    const char *id, *name, *domain_id, *domain_name;
+    bool        enabled;   /* And its domain is. */
+};
+int identity_project(struct identity *identity, struct slice project_id, struct identity_project *ret_project);
+/* The default project of the user with an e-mail address (compared without case), for grants by e-mail; looks at all
+ * users. -ENOENT: nobody has it, or no default project; -E_CONFLICT: users with different default projects have. */
+int identity_project_of_email(struct identity *identity, struct slice email, struct identity_project *ret_project);
+/* Gives a user an access key for a project. -ENOENT: no such user or project; -E_CONDITION: the key exists; -E_LIMIT:
+ * too long, or the user has too many. */
+WAITS int identity_create_key(struct identity *identity, const char *user_id, const char *project_id,
+                              struct slice access_key, struct slice secret);
 
 /* The Keystone v3 API: handler of its HTTP server; and GET /auth/v1.0 of the Swift dialect. */
 WAITS void keystone_handle(void *ctx /* struct identity */, struct http_request *rq);

@@ -25,6 +25,8 @@ static const struct {
     [MODEL_GRANT] = { "grant/", &rs__identity_grant__descriptor },
     [MODEL_REVOKED] = { "revoked/", &rs__identity_revocation__descriptor },
     [MODEL_KEYS] = { "keys", &rs__identity_keys__descriptor },
+    [MODEL_CREDENTIAL] = { "credential/", &rs__identity_credential__descriptor },
+    [MODEL_CREDENTIAL_KEYS] = { "credential_keys", &rs__identity_keys__descriptor },
 };
 
 int model_init(struct model *model, struct env *env, struct control *control)
@@ -37,18 +39,23 @@ int model_init(struct model *model, struct env *env, struct control *control)
     return model->bucket ? 0 : -ENOMEM;
 }
 
-static void object_free(struct model_object *object)
+/* Hashes and keys must not stay in freed memory. */
+static void message_free(enum model_kind kind, ProtobufCMessage *message)
 {
-    /* Hashes and keys must not stay in freed memory. */
-    if (object->kind == MODEL_KEYS) {
-        Rs__IdentityKeys *keys = (Rs__IdentityKeys *)object->message;
+    if (kind == MODEL_KEYS || kind == MODEL_CREDENTIAL_KEYS) {
+        Rs__IdentityKeys *keys = (Rs__IdentityKeys *)message;
         for (size_t i = 0; i < keys->n_keys; i++)
             explicit_bzero(keys->keys[i]->secret.data, keys->keys[i]->secret.len);
-    } else if (object->kind == MODEL_USER) {
-        Rs__IdentityUser *user = (Rs__IdentityUser *)object->message;
+    } else if (kind == MODEL_USER) {
+        Rs__IdentityUser *user = (Rs__IdentityUser *)message;
         explicit_bzero(user->password_hash, strlen(user->password_hash));
     }
-    protobuf_c_message_free_unpacked(object->message, NULL);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+static void object_free(struct model_object *object)
+{
+    message_free(object->kind, object->message);
     free(object);
 }
 
@@ -188,14 +195,14 @@ int model_apply(struct model *model, struct slice key, struct slice value, bool 
         return -E_CORRUPT;
     }
     if (*at) {
-        protobuf_c_message_free_unpacked((*at)->message, NULL);
+        message_free((*at)->kind, (*at)->message);
         (*at)->message = message;
         (*at)->mod_revision = revision;
         return 0;
     }
     int rc = insert(model, key, kind, hash, message, revision);
     if (rc)
-        protobuf_c_message_free_unpacked(message, NULL);
+        message_free(kind, message);
     return rc;
 }
 
@@ -354,6 +361,11 @@ const Rs__IdentityUser *model_user(const struct model *model, const char *id)
 const Rs__IdentityRole *model_role(const struct model *model, const char *id)
 {
     return get(model, MODEL_ROLE, id);
+}
+
+const Rs__IdentityCredential *model_credential(const struct model *model, const char *id)
+{
+    return get(model, MODEL_CREDENTIAL, id);
 }
 
 const char *model_id_of_name(const struct model *model, const char *kind, const char *domain, const char *name)

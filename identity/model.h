@@ -8,6 +8,8 @@
  *   grant/p/PROJECT/USER grant/d/DOMAIN/USER   roles
  *   revoked/AUDIT                          revoked tokens
  *   keys                                   token keys
+ *   credential/ID                          access keys and other credentials of users, sealed
+ *   credential_keys                        what seals them
  *
  * What is returned is borrowed until the next wait of the task. */
 #ifndef IDENTITY_MODEL_H
@@ -26,6 +28,7 @@ enum {
 
 enum model_kind {
     MODEL_DOMAIN, MODEL_PROJECT, MODEL_USER, MODEL_ROLE, MODEL_NAME, MODEL_GRANT, MODEL_REVOKED, MODEL_KEYS,
+    MODEL_CREDENTIAL, MODEL_CREDENTIAL_KEYS,
     MODEL_KINDS
 };
 
@@ -69,7 +72,9 @@ const Rs__IdentityDomain  *model_domain(const struct model *model, const char *i
 const Rs__IdentityProject *model_project(const struct model *model, const char *id);
 const Rs__IdentityUser    *model_user(const struct model *model, const char *id);
 const Rs__IdentityRole    *model_role(const struct model *model, const char *id);
-/* By name; NULL when there is none. 'kind' is "domain", "project", "user" or "role"; domain "" for domains and roles. */
+const Rs__IdentityCredential *model_credential(const struct model *model, const char *id);
+/* By name; NULL when there is none. 'kind' is "domain", "project", "user" or "role"; domain "" for domains and roles.
+ * Kind "access", domain "": the credential of an access key, by its SHA-256 in hex. */
 const char                *model_id_of_name(const struct model *model, const char *kind, const char *domain,
                                             const char *name);
 const Rs__IdentityGrant   *model_grant(const struct model *model, char target_kind, const char *target,

@@ -16,7 +16,12 @@ enum {
     BODY_MAX = 64 * 1024,                 /* Bytes of a request body. */
     JSON_DEPTH_MAX = 32,
     DESCRIPTION_MAX = 4096,
-    MAINTAIN_S = 600                      /* Between looks at keys and revocations. */
+    MAINTAIN_S = 600,                     /* Between looks at keys and revocations. */
+    KEY_SETS = 256, KEY_WAYS = 4,         /* Access keys used lately: about 4 MiB when all are used. */
+    CREDENTIAL_BLOB_MAX = 16 * 1024,      /* Bytes: a certificate fits. */
+    CREDENTIAL_TYPE_MAX = 64,
+    CREDENTIALS_MAX = 500,                /* Of a user. */
+    SHA256_TEXT = 65                      /* In hex, with NUL. */
 };
 
 /* A token that was checked lately. */
@@ -39,6 +44,7 @@ struct identity {
     struct password_guard *guard;
     struct cached         *cache[CACHE_SETS][CACHE_WAYS];
     uint64_t               cache_clock, cache_seed;
+    struct key_cached     *keys[KEY_SETS][KEY_WAYS];   /* access_key.c */
     char                   public_host[256];
     uint16_t               port_base;
     bool                   tls, closing;
@@ -60,6 +66,7 @@ WAITS int setup_first(struct identity *identity, const struct identity_options *
 WAITS int setup_rotate_keys(struct identity *identity);   /* When it is time. */
 WAITS int setup_forget_revoked(struct identity *identity);
 void      setup_load_keys(struct identity *identity);     /* From the model into the ring. */
+WAITS int setup_credential_key(struct identity *identity, struct error *err);   /* Makes it when there is none. */
 void      identity_new_id(struct identity *identity, char ret_id[IDENTITY_ID_MAX]);
 
 /* --- check.c --- */
@@ -69,6 +76,29 @@ void check_cache_clear(struct identity *identity);
 /* Adds the roles of the user on a target, with what they imply. */
 void check_roles(struct identity *identity, char target_kind, const char *target, const char *user,
                  struct identity_context *ret);
+
+/* --- credential.c: what is secret of a credential, sealed in the store. --- */
+/* Seals 'blob' into '*record', whose id, user, project and type are set; what it points to is in the arena. */
+int credential_seal(struct identity *identity, Rs__IdentityCredential *record, struct slice blob, struct arena *arena);
+/* -E_CORRUPT: not what was sealed, or its key is gone. The blob is in the arena. */
+int credential_open(struct identity *identity, const Rs__IdentityCredential *record, struct arena *arena,
+                    struct slice *ret_blob);
+bool credential_is_ec2(const Rs__IdentityCredential *record);
+void sha256_text(struct slice text, char ret[SHA256_TEXT]);
+/* The JSON of a blob of type ec2. 'ret' holds the reference that the slices borrow from. -E_SYNTAX: no access key in
+ * it, or too long; 'secret' may be empty. */
+struct ec2_blob {
+    json_t      *json;
+    struct slice access, secret;
+};
+int credential_parse_ec2(struct slice blob, struct ec2_blob *ret);
+
+/* --- access_key.c --- */
+struct key_cached;
+void access_key_cache_clear(struct identity *identity);
+/* AWS Signature Version 4, "deriving the signing key". -E_LIMIT: no secret, or too long. */
+int  access_key_derive(struct slice secret, struct slice date, struct slice region, struct slice service,
+                       uint8_t ret_key[IDENTITY_SIGNING_KEY_BYTES]);
 
 /* --- catalog.c --- */
 /* The catalog as in a token's body; 'project_id' "" leaves out what needs one. New reference. */

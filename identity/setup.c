@@ -118,6 +118,37 @@ int setup_rotate_keys(struct identity *identity)
     return rc == -E_CONDITION ? 0 : rc;   /* Another process was first. */
 }
 
+int setup_credential_key(struct identity *identity, struct error *err)
+{
+    Rs__IdentityKey  key, *list[1] = { &key };
+    Rs__IdentityKeys keys = RS__IDENTITY_KEYS__INIT;
+    uint8_t          secret[TOKEN_KEY_BYTES];
+    struct arena     arena;
+
+    if (model_find(&identity->model, MODEL_CREDENTIAL_KEYS, "credential_keys"))
+        return 0;
+    struct api_write *w = malloc(sizeof *w);
+    if (w == NULL)
+        return error_set(err, -ENOMEM, "out of memory");
+    init_key(identity, &key, secret);
+    keys.keys = list;
+    keys.n_keys = 1;
+    arena_init(&arena, ARENA_LIMIT_DEFAULT);
+    api_write_init(w, &arena);
+    api_require(w, CONTROL_IF_MISSING, 0, "credential_keys");
+    api_put(w, &keys.base, "credential_keys");
+    /* Nobody follows the store yet: it is read again. */
+    int rc = w->rc ? w->rc : control_txn(identity->control, w->compare, w->compares, w->op, w->ops, NULL, NULL);
+    for (uint32_t i = 0; i < w->ops; i++)
+        explicit_bzero((void *)(uintptr_t)w->op[i].value.data, w->op[i].value.size);
+    explicit_bzero(secret, sizeof secret);
+    arena_done(&arena);
+    free(w);
+    if (rc == 0 || rc == -E_CONDITION)   /* Or another process was first. */
+        rc = model_load(&identity->model);
+    return rc ? error_set(err, rc, "cannot make the key of credentials: %s", error_text(rc)) : 0;
+}
+
 int setup_forget_revoked(struct identity *identity)
 {
     enum { AT_ONCE = 100 };

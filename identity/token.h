@@ -21,7 +21,7 @@ enum {
 };
 
 enum token_scope { TOKEN_UNSCOPED, TOKEN_PROJECT, TOKEN_DOMAIN };
-enum token_method { TOKEN_BY_PASSWORD = 1, TOKEN_BY_TOKEN = 2 };   /* Bits. */
+enum token_method { TOKEN_BY_PASSWORD = 1, TOKEN_BY_TOKEN = 2, TOKEN_BY_EC2 = 4 };   /* Bits. */
 
 struct token {
     char             user_id[IDENTITY_ID_MAX];
