@@ -11,6 +11,7 @@
 #define PROXY_S3_CALL_H
 
 #include "base/text.h"
+#include "proxy/s3/action.h"
 #include "proxy/s3/code.h"
 #include "proxy/s3/s3.h"
 
@@ -31,33 +32,21 @@ enum {
 
 enum s3_level { S3_SERVICE, S3_BUCKET, S3_OBJECT };
 
-/* Whom an ACL lets do it, besides the bucket's owner (S3_BY_OBJECT_*: besides the object's). A bucket policy lets
- * anybody do anything that it allows. */
-enum s3_by {
-    S3_BY_OWNER,                         /* No ACL does. */
-    S3_BY_BUCKET_READ, S3_BY_BUCKET_WRITE, S3_BY_BUCKET_READ_ACP, S3_BY_BUCKET_WRITE_ACP,
-    S3_BY_OBJECT_READ, S3_BY_OBJECT_READ_ACP, S3_BY_OBJECT_WRITE_ACP,
-    S3_BY_ITSELF                         /* The operation's function authorises. */
-};
-
 struct s3_call;
 typedef WAITS int (*s3_fn)(struct s3_call *c);
 
 /* One operation. The rows of a method and level are tried in order: 'query' (a parameter of that name is there) and
  * 'header' must match when they are given. */
-struct s3_op {
-    const char   *name;                  /* "PutObject": of logs, counters, documents. */
-    enum s3_level level;
-    const char   *method;
-    const char   *query, *header;        /* NULL: none. */
-    const char   *action;                /* Of bucket policies: "s3:PutObject". */
-    const char   *version_action;        /* The action when a versionId is given; NULL: the same. */
-    enum s3_by    by;
-    bool          reads;                 /* A project's reader may do it. */
-    s3_fn         fn;                    /* NULL: 501 NotImplemented. */
+struct s3_operation {
+    const char    *name;                 /* "PutObject": of logs, counters, documents. */
+    enum s3_level  level;
+    const char    *method;
+    const char    *query, *header;       /* NULL: none. */
+    enum s3_action action, with_version; /* What it needs; what it needs when a versionId is given. */
+    s3_fn          fn;                   /* NULL: 501 NotImplemented. */
 };
-extern const struct s3_op s3_ops[];
-extern const size_t       s3_op_count;
+extern const struct s3_operation s3_operations[];
+extern const size_t              s3_operation_count;
 
 struct s3_body;                          /* chunked.h */
 
@@ -66,7 +55,7 @@ struct s3_call {
     struct object_service *os;
     struct http_request   *rq;
     struct arena          *arena;
-    const struct s3_op    *op;
+    const struct s3_operation *op;
     struct slice           bucket, key;          /* Decoded; empty when not in the path. */
     struct version_ref     version;              /* versionId=; handle.c parsed it (InvalidArgument when it can't be). */
     bool                   virtual_host;
@@ -128,18 +117,22 @@ void s3_header_version(struct s3_call *c, const struct container *container, con
 /* The ETag as shown, without quotes: object_etag() plus "-parts". Lives in the arena. */
 struct slice s3_etag(struct s3_call *c, const Rs__ObjectMeta *meta);
 
+/* --- Who asks (auth.c). --- */
+/* Proves the signature, fills c->who, opens c->body. */
+WAITS int s3_authenticate(struct s3_call *c);
+WAITS void s3_authenticated_done(struct s3_call *c);   /* Closes what it opened. */
+
 /* --- Bodies (body.c over chunked.h). --- */
 /* The whole body, checked against Content-MD5, x-amz-content-sha256 and x-amz-checksum-*; for documents.
  * MaxMessageLengthExceeded past 'limit'. */
 WAITS int s3_document(struct s3_call *c, size_t limit, struct slice *ret_body);
 
 /* --- Buckets and access (access.c). --- */
-/* What is to be authorised; s3_need() makes that of the call's own operation. */
+/* What is to be authorised; s3_need() makes that of the call's own operation. Who has the role reader in the owning
+ * project may Get and List; an ACL allows what s3_action_permission() says. */
 struct s3_need {
-    const char *action;
-    enum s3_by  by;
-    bool        reads;
-    struct slice bucket, key;
+    enum s3_action action;
+    struct slice   bucket, key;
 };
 struct s3_need s3_need(const struct s3_call *c);
 /* Opens a bucket by name and authorises. 0, S3_NO_SUCH_BUCKET, S3_ACCESS_DENIED, a code. Sets c->owner and
@@ -149,8 +142,8 @@ WAITS int s3_bucket_open(struct s3_call *c, const struct s3_need *need, bool fre
  * have replied when it returns that. */
 typedef WAITS int (*s3_bucket_fn)(struct s3_call *c, struct container *container, void *arg);
 WAITS int s3_with_bucket(struct s3_call *c, s3_bucket_fn fn, void *arg);
-/* To be asked by operations S3_BY_OBJECT_* once they read the object (its ACL and tags may decide): 0 or
- * S3_ACCESS_DENIED. */
+/* To be asked by every operation on an object once it read it (its ACL and tags may decide): 0 or S3_ACCESS_DENIED.
+ * Costs nothing unless c->ask_object. */
 int s3_object_allowed(struct s3_call *c, const struct container *container, const struct s3_need *need,
                       const Rs__ObjectMeta *meta);
 /* The answer for an object that is not there: S3_NO_SUCH_KEY or S3_NO_SUCH_VERSION, or S3_ACCESS_DENIED for one who may not list. */
