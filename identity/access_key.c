@@ -127,7 +127,7 @@ static int resolve(struct identity *identity, const Rs__IdentityCredential *reco
     return rc;
 }
 
-static const struct model_object *credential_of(struct identity *identity, struct slice access)
+const struct model_object *credential_of_access(struct identity *identity, struct slice access)
 {
     char hash[SHA256_TEXT], key[MODEL_KEY_MAX];
 
@@ -144,7 +144,7 @@ static const struct model_object *credential_of(struct identity *identity, struc
 /* Brings an entry, which may be a new one, up to date with the model. */
 static int refresh(struct identity *identity, struct key_cached *c, struct slice access)
 {
-    const struct model_object *object = credential_of(identity, access);
+    const struct model_object *object = credential_of_access(identity, access);
 
     if (object == NULL)
         return -E_UNAUTHORIZED;
@@ -167,7 +167,7 @@ static struct key_cached *look(struct identity *identity, struct slice access)
     struct key_cached **at = cache_find(identity, access, hash);
     struct key_cached  *c = at ? *at : NULL;
     if (c == NULL || c->generation != identity->model.generation) {
-        if (c == NULL && credential_of(identity, access) == NULL)
+        if (c == NULL && credential_of_access(identity, access) == NULL)
             return NULL;
         if (c == NULL && (c = calloc(1, sizeof *c)) == NULL)
             return NULL;

@@ -6,8 +6,7 @@
 #include "identity/policy.h"
 #include "identity/private.h"
 
-bool api_allowed(struct identity *identity, struct http_request *rq, const char *owner,
-                 struct identity_context *ret_who)
+bool api_authenticated(struct identity *identity, struct http_request *rq, struct identity_context *ret_who)
 {
     struct slice token = http_header(rq, "X-Auth-Token");
 
@@ -17,10 +16,22 @@ bool api_allowed(struct identity *identity, struct http_request *rq, const char 
     }
     rq->user = arena_dup(&rq->arena, slice_str(ret_who->user_id));
     rq->project = arena_dup(&rq->arena, slice_str(ret_who->project_id));
-    if (policy_allows(rq->action, ret_who, owner))
+    return true;
+}
+
+bool api_permitted(struct identity *identity, struct http_request *rq, const struct identity_context *who,
+                   const char *owner)
+{
+    if (policy_allows(rq->action, who, owner))
         return true;
     reply_error(identity, rq, 403, "You are not authorized to perform the requested action: %s.", rq->action);
     return false;
+}
+
+bool api_allowed(struct identity *identity, struct http_request *rq, const char *owner,
+                 struct identity_context *ret_who)
+{
+    return api_authenticated(identity, rq, ret_who) && api_permitted(identity, rq, ret_who, owner);
 }
 
 const char *api_param(struct http_request *rq, const struct http_params *params, uint32_t index)
@@ -51,10 +62,13 @@ const json_t *api_body(struct identity *identity, struct http_request *rq, const
         reply_code(identity, rq, rc, "body");
         return NULL;
     }
-    const json_t *object = json_object_get(root, name);
+    const json_t *object = name ? json_object_get(root, name) : root;
     if (!json_is_object(object)) {
         json_decref(root);
-        reply_error(identity, rq, 400, "'%s' is a required property", name);
+        if (name)
+            reply_error(identity, rq, 400, "'%s' is a required property", name);
+        else
+            reply_error(identity, rq, 400, "the body is no JSON object");
         return NULL;
     }
     *ret_root = root;
@@ -99,14 +113,51 @@ void api_self(struct identity *identity, json_t *object, const char *collection,
     json_object_set_new(object, "links", json_pack("{s:s}", "self", url));
 }
 
-void api_reply_list(struct identity *identity, struct http_request *rq, const char *names, json_t *array)
+bool api_limit(struct slice text, uint32_t *ret_limit)
 {
-    char base[URL_MAX], url[URL_MAX + 160];
+    uint64_t limit = 0;
+
+    if (text.size > 10)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        limit = limit * 10 + (text.data[i] - '0');
+    }
+    if (limit > UINT32_MAX)
+        return false;
+    *ret_limit = (uint32_t)limit;
+    return true;
+}
+
+/* The URL of the page after the entry 'last': this request's query, with another marker. */
+static const char *next_page(struct http_request *rq, const char *self, const char *last)
+{
+    const char *url = arena_printf(&rq->arena, "%s?", self);
+
+    for (uint32_t i = 0; url && i < rq->query_count; i++) {
+        const struct http_query *q = &rq->query[i];
+        if (slice_equal(q->name, SLICE("marker")))
+            continue;
+        struct slice name = http_quote(&rq->arena, q->name, ""), value = http_quote(&rq->arena, q->value, "");
+        url = arena_printf(&rq->arena, "%s%.*s=%.*s&", url, SLICE_ARG(name), SLICE_ARG(value));
+    }
+    return url ? arena_printf(&rq->arena, "%smarker=%s", url, last) : NULL;
+}
+
+void api_reply_list(struct identity *identity, struct http_request *rq, const char *names, json_t *array,
+                    uint32_t limit)
+{
+    char        base[URL_MAX], url[URL_MAX + 160];
+    size_t      count = json_array_size(array);
+    const char *next = NULL;
 
     catalog_url(identity, "keystone", base, sizeof base);
     snprintf(url, sizeof url, "%s/v3/%s", base, names);
-    bool    full = api_list_full(array);
-    json_t *list = json_pack("{s:{s:n, s:s, s:n}, s:o}", "links", "next", "self", url, "previous", names, array);
+    bool full = limit == 0 && api_list_full(array);
+    if (limit && count == limit)
+        next = next_page(rq, url, json_string_value(json_object_get(json_array_get(array, count - 1), "id")));
+    json_t *list = json_pack("{s:{s:s?, s:s, s:n}, s:o}", "links", "next", next, "self", url, "previous", names, array);
     if (full)
         json_object_set_new(list, "truncated", json_true());
     reply_json(rq, 200, list);

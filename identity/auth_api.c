@@ -39,7 +39,7 @@ HANDLER(discover_v3)
 
 /* --- What a token says. --- */
 
-static json_t *domain_json(struct identity *identity, const char *id)
+static json_t *domain_name_json(struct identity *identity, const char *id)
 {
     const Rs__IdentityDomain *domain = model_domain(&identity->model, id);
     return json_pack("{s:s, s:s}", "id", id, "name", domain ? domain->name : "");
@@ -56,7 +56,7 @@ static json_t *roles_json(struct identity *identity, const struct identity_conte
     return roles;
 }
 
-static json_t *token_json(struct identity *identity, const struct identity_context *who, bool catalog)
+json_t *auth_token_json(struct identity *identity, const struct identity_context *who, bool catalog)
 {
     char    issued[TIME_TEXT_MAX], expires[TIME_TEXT_MAX];
     json_t *methods = json_array(), *audits = json_array();
@@ -67,20 +67,22 @@ static json_t *token_json(struct identity *identity, const struct identity_conte
         json_array_append_new(methods, json_string("token"));
     if (who->methods & TOKEN_BY_PASSWORD)
         json_array_append_new(methods, json_string("password"));
+    if (who->methods & TOKEN_BY_EC2)
+        json_array_append_new(methods, json_string("ec2credential"));
     json_array_append_new(audits, json_string(who->audit_id));
     if (who->parent_audit_id[0])
         json_array_append_new(audits, json_string(who->parent_audit_id));
     json_t *token = json_pack("{s:o, s:{s:o, s:s, s:s, s:n}, s:o, s:s, s:s}", "methods", methods, "user", "domain",
-                              domain_json(identity, who->user_domain_id), "id", who->user_id, "name",
+                              domain_name_json(identity, who->user_domain_id), "id", who->user_id, "name",
                               who->user_name, "password_expires_at", "audit_ids", audits, "expires_at", expires,
                               "issued_at", issued);
     if (who->project_id[0]) {
         json_object_set_new(token, "project", json_pack("{s:o, s:s, s:s}", "domain",
-                                                        domain_json(identity, who->project_domain_id), "id",
+                                                        domain_name_json(identity, who->project_domain_id), "id",
                                                         who->project_id, "name", who->project_name));
         json_object_set_new(token, "is_domain", json_false());
     } else if (who->domain_id[0]) {
-        json_object_set_new(token, "domain", domain_json(identity, who->domain_id));
+        json_object_set_new(token, "domain", domain_name_json(identity, who->domain_id));
     }
     if (who->project_id[0] || who->domain_id[0]) {
         json_object_set_new(token, "roles", roles_json(identity, who));
@@ -215,7 +217,7 @@ WAITS static void answer_login(struct identity *identity, struct http_request *r
     reply_vary(rq);
     http_reply_header(rq, "X-Subject-Token", slice_str(text));
     explicit_bzero(text, sizeof text);
-    reply_json(rq, 201, token_json(identity, who, http_query(rq, "nocatalog").data == NULL));
+    reply_json(rq, 201, auth_token_json(identity, who, http_query(rq, "nocatalog").data == NULL));
 }
 
 HANDLER(auth_token_post)
@@ -272,7 +274,7 @@ HANDLER(auth_token_get)
     http_reply_begin(rq, 200);
     reply_vary(rq);
     http_reply_header(rq, "X-Subject-Token", http_header(rq, "X-Subject-Token"));
-    reply_json(rq, 200, token_json(identity, subject, http_query(rq, "nocatalog").data == NULL));
+    reply_json(rq, 200, auth_token_json(identity, subject, http_query(rq, "nocatalog").data == NULL));
 }
 
 HANDLER(auth_token_delete)
@@ -288,9 +290,7 @@ HANDLER(auth_token_delete)
         reply_code(identity, rq, rc, "token");
         return;
     }
-    http_reply_begin(rq, 204);
-    reply_vary(rq);
-    http_reply_empty(rq);
+    reply_none(rq);
 }
 
 /* --- The catalog, and where one may go. --- */
@@ -306,7 +306,7 @@ HANDLER(auth_catalog)
     if (who->project_id[0] == '\0' && who->domain_id[0] == '\0')
         reply_error(identity, rq, 403, "Unscoped tokens have no catalog.");
     else
-        api_reply_list(identity, rq, "catalog", catalog_json(identity, who->project_id));
+        api_reply_list(identity, rq, "catalog", catalog_json(identity, who->project_id), 0);
 }
 
 HANDLER(auth_projects)
@@ -335,12 +335,8 @@ HANDLER(auth_domains)
     array = json_array();
     for (const struct model_object *o = identity->model.first[MODEL_DOMAIN]; o; o = o->after) {
         const Rs__IdentityDomain *domain = MODEL_OBJECT(o, Rs__IdentityDomain);
-        if (domain->enabled && model_grant(&identity->model, 'd', domain->id, who->user_id)) {
-            json_t *object = json_pack("{s:s, s:s, s:s, s:b}", "id", domain->id, "name", domain->name, "description",
-                                       domain->description, "enabled", domain->enabled);
-            api_self(identity, object, "domains", domain->id);
-            json_array_append_new(array, object);
-        }
+        if (domain->enabled && model_grant(&identity->model, 'd', domain->id, who->user_id))
+            json_array_append_new(array, domain_json(identity, domain));
     }
-    api_reply_list(identity, rq, "domains", array);
+    api_reply_list(identity, rq, "domains", array, 0);
 }

@@ -15,6 +15,7 @@ static const struct service {
 } services[] = {
     { "keystone", "identity", "Identity", 0, 5000, "/v3", false },
     { "swift", "object-store", "Object storage", 1, 8080, "/v1/AUTH_", true },
+    { "s3", "s3", "Object storage, S3 API", 1, 8080, "", false },
 };
 static const char *const interfaces[] = { "public", "internal", "admin" };
 

@@ -6,7 +6,7 @@
  * user, project and type are authenticated, so that a sealed blob cannot be moved
  * to another user's record. */
 #include <openssl/evp.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "base/bytes.h"
@@ -146,4 +146,72 @@ int credential_parse_ec2(struct slice blob, struct ec2_blob *ret)
     }
     *ret = (struct ec2_blob) { json, access, secret };
     return 0;
+}
+
+struct slice credential_ec2_text(struct arena *arena, struct slice access, struct slice secret)
+{
+    json_t *json = json_pack("{s:s%, s:s%, s:n}", "access", (const char *)access.data, access.size, "secret",
+                             (const char *)secret.data, secret.size, "trust_id");
+    char        *text = json ? json_dumps(json, 0) : NULL;
+    struct slice copy = text ? arena_dup(arena, slice_str(text)) : SLICE_NONE;
+
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+    json_decref(json);
+    return copy;
+}
+
+uint32_t credential_count(struct identity *identity, const char *user_id)
+{
+    uint32_t count = 0;
+
+    for (const struct model_object *o = identity->model.first[MODEL_CREDENTIAL]; o; o = o->after)
+        count += strcmp(MODEL_OBJECT(o, Rs__IdentityCredential)->user_id, user_id) == 0;
+    return count;
+}
+
+int credential_create_ec2(struct identity *identity, struct arena *arena, const char *user_id, const char *project_id,
+                          struct slice access, struct slice secret)
+{
+    Rs__IdentityCredential record = RS__IDENTITY_CREDENTIAL__INIT;
+    struct api_write      *w = arena_new(arena, struct api_write);
+    char                   hash[SHA256_TEXT];
+    struct slice           blob = credential_ec2_text(arena, access, secret);
+
+    if (w == NULL || blob.data == NULL)
+        return -ENOMEM;
+    if (!valid_access(access) || secret.size == 0 || secret.size > IDENTITY_SECRET_MAX || !http_valid_utf8(secret) ||
+        strlen(user_id) >= IDENTITY_ID_MAX || strlen(project_id) >= IDENTITY_ID_MAX ||
+        credential_count(identity, user_id) >= CREDENTIALS_MAX)
+        return -E_LIMIT;
+    if (model_user(&identity->model, user_id) == NULL || model_project(&identity->model, project_id) == NULL)
+        return -ENOENT;
+    sha256_text(access, hash);
+    record.id = record.access_hash = hash;
+    record.user_id = (char *)(uintptr_t)user_id;
+    record.project_id = (char *)(uintptr_t)project_id;
+    record.type = (char *)(uintptr_t)"ec2";
+    int rc = credential_seal(identity, &record, blob, arena);
+    explicit_bzero((void *)(uintptr_t)blob.data, blob.size);
+    if (rc)
+        return rc;
+    api_write_init(w, arena);
+    api_require(w, CONTROL_IF_MISSING, 0, "credential/%s", hash);
+    api_require(w, CONTROL_IF_EXISTS, 0, "user/%s", user_id);
+    api_require(w, CONTROL_IF_EXISTS, 0, "project/%s", project_id);
+    api_put(w, &record.base, "credential/%s", hash);
+    api_put_name(w, hash, "access", "", hash);
+    return api_write_commit(w, identity);
+}
+
+int identity_create_key(struct identity *identity, const char *user_id, const char *project_id,
+                        struct slice access_key, struct slice secret)
+{
+    struct arena arena;
+
+    arena_init(&arena, ARENA_LIMIT_DEFAULT);
+    int rc = credential_create_ec2(identity, &arena, user_id, project_id, access_key, secret);
+    arena_done(&arena);
+    return rc;
 }

@@ -52,6 +52,9 @@ WAITS static void maintain_run(void *arg)
         do {
             rc = setup_forget_revoked(identity);
         } while (rc == -EAGAIN);
+        rc = remove_orphans(identity);
+        if (rc && rc != -ECANCELED)
+            log_warn("identity.orphans", "error=%s", error_name(rc));
         if (task_sleep(MAINTAIN_S * NS_PER_S))
             break;
     }

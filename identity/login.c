@@ -178,6 +178,20 @@ int identity_login(struct identity *identity, const struct identity_login *login
     return rc;
 }
 
+int login_by_key(struct identity *identity, const char *user_id, const char *project_id,
+                 char ret_token[TOKEN_TEXT_MAX], struct identity_context *ret_context, struct error *err)
+{
+    struct token                token = { .methods = TOKEN_BY_EC2 };
+    const struct identity_login login = { .project_id = slice_str(project_id) };
+
+    if (project_id[0] == '\0' || strlen(user_id) >= sizeof token.user_id)
+        return error_set(err, -E_UNAUTHORIZED, "the access key is for no project");
+    text_copy(token.user_id, sizeof token.user_id, user_id);
+    token.issued_us = env_wall(identity->env) / NS_PER_US;
+    token.expires_us = token.issued_us + (int64_t)TOKEN_LIFETIME_S * 1000000;
+    return issue(identity, &login, &token, ret_token, ret_context, err);
+}
+
 int identity_rescope(struct identity *identity, struct slice text, const struct identity_login *login,
                      char ret_token[TOKEN_TEXT_MAX], struct identity_context *ret_context, struct error *err)
 {

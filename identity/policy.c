@@ -4,7 +4,7 @@
  * Keystone's classic policy; grant it accordingly. */
 #include "identity/policy.h"
 
-enum rule { ADMIN, OWNER_OR_ADMIN, ANYBODY };
+enum rule { ADMIN, SERVICE_OR_ADMIN, OWNER_OR_ADMIN, MEMBER_OWNER_OR_ADMIN, ANYBODY };
 
 static const struct {
     const char *action;
@@ -21,6 +21,18 @@ static const struct {
     { "identity:update_user", ADMIN },
     { "identity:delete_user", ADMIN },
     { "identity:list_user_projects", OWNER_OR_ADMIN },
+    /* Each sees what is the own of it. */
+    { "identity:list_credentials", ANYBODY },
+    { "identity:get_credential", OWNER_OR_ADMIN },
+    { "identity:create_credential", OWNER_OR_ADMIN },
+    { "identity:update_credential", OWNER_OR_ADMIN },
+    { "identity:delete_credential", OWNER_OR_ADMIN },
+    { "identity:ec2_list_credentials", OWNER_OR_ADMIN },
+    { "identity:ec2_get_credential", OWNER_OR_ADMIN },
+    { "identity:ec2_create_credential", MEMBER_OWNER_OR_ADMIN },
+    { "identity:ec2_delete_credential", MEMBER_OWNER_OR_ADMIN },
+    { "identity:ec2tokens_validate", SERVICE_OR_ADMIN },
+    { "identity:s3tokens_validate", SERVICE_OR_ADMIN },
     { "identity:list_projects", ADMIN },
     { "identity:get_project", OWNER_OR_ADMIN },
     { "identity:create_project", ADMIN },
@@ -54,8 +66,15 @@ bool policy_allows(const char *action, const struct identity_context *who, const
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (strcmp(table[i].action, action) != 0)
             continue;
-        return table[i].rule == ANYBODY || identity_has_role(who, "admin") ||
-               (table[i].rule == OWNER_OR_ADMIN && owner && owner[0] && strcmp(owner, who->user_id) == 0);
+        bool own = owner && owner[0] && strcmp(owner, who->user_id) == 0;
+        switch (table[i].rule) {
+        case ANYBODY: return true;
+        case ADMIN: return identity_has_role(who, "admin");
+        case SERVICE_OR_ADMIN: return identity_has_role(who, "admin") || identity_has_role(who, "service");
+        case OWNER_OR_ADMIN: return own || identity_has_role(who, "admin");
+        case MEMBER_OWNER_OR_ADMIN:
+            return (own && identity_has_role(who, "member")) || identity_has_role(who, "admin");
+        }
     }
     return false;
 }

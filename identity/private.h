@@ -92,6 +92,14 @@ struct ec2_blob {
     struct slice access, secret;
 };
 int credential_parse_ec2(struct slice blob, struct ec2_blob *ret);
+/* Puts the blob of type ec2 together: JSON text of the arena; data NULL without memory. */
+struct slice credential_ec2_text(struct arena *arena, struct slice access, struct slice secret);
+/* Creates a credential of type ec2; the errors of identity_create_key(). */
+WAITS int credential_create_ec2(struct identity *identity, struct arena *arena, const char *user_id,
+                                const char *project_id, struct slice access, struct slice secret);
+uint32_t credential_count(struct identity *identity, const char *user_id);   /* Of a user. */
+/* The record of an access key; NULL. Borrowed until the next wait. */
+const struct model_object *credential_of_access(struct identity *identity, struct slice access);
 
 /* --- access_key.c --- */
 struct key_cached;
@@ -99,6 +107,24 @@ void access_key_cache_clear(struct identity *identity);
 /* AWS Signature Version 4, "deriving the signing key". -E_LIMIT: no secret, or too long. */
 int  access_key_derive(struct slice secret, struct slice date, struct slice region, struct slice service,
                        uint8_t ret_key[IDENTITY_SIGNING_KEY_BYTES]);
+
+/* --- ec2_sign.c: signatures of token requests, as Keystone checks them. Pure. --- */
+enum { SIGNATURE_MAX = 65 };
+/* What was signed, from the JSON of POST /v3/ec2tokens; the signature in base64 (version 2) or hex (version 4). 'host'
+ * is what to take for the host, in version 2. -E_SYNTAX: something is missing; -E_UNAUTHORIZED: dates that differ. */
+int ec2_signature(struct arena *arena, const json_t *credentials, struct slice host, struct slice secret,
+                  char ret[SIGNATURE_MAX]);
+/* Of a string to sign, for POST /v3/s3tokens: version 4 when it begins with "AWS4", else HMAC-SHA1. */
+int s3_signature(struct slice string_to_sign, struct slice secret, char ret[SIGNATURE_MAX]);
+/* "2015-08-30T12:36:00Z" or "20150830T123600Z" in Unix seconds. False: neither. */
+bool ec2_time(struct slice text, int64_t *ret_s);
+/* Base64 of either alphabet, padded or not; into the arena. -E_SYNTAX. */
+int ec2_unbase64(struct arena *arena, struct slice text, struct slice *ret);
+
+/* --- login.c --- */
+/* A token for the user and project of an access key whose signature was checked. */
+int login_by_key(struct identity *identity, const char *user_id, const char *project_id,
+                 char ret_token[TOKEN_TEXT_MAX], struct identity_context *ret_context, struct error *err);
 
 /* --- catalog.c --- */
 /* The catalog as in a token's body; 'project_id' "" leaves out what needs one. New reference. */
@@ -119,6 +145,7 @@ WAITS void reply_error(struct identity *identity, struct http_request *rq, int s
 /* What a code of ours means to a client. */
 WAITS void reply_code(struct identity *identity, struct http_request *rq, int code, const char *what);
 void reply_vary(struct http_request *rq);
+WAITS void reply_none(struct http_request *rq);   /* 204 */
 enum { TIME_TEXT_MAX = 80 };
 void time_text(int64_t us, char out[TIME_TEXT_MAX]);   /* "2026-11-22T22:00:00.000000Z" */
 
@@ -133,6 +160,8 @@ int auth_parse(const json_t *auth, struct auth *ret);
 
 /* --- Handlers. --- */
 #define HANDLER(name) WAITS void name(void *ctx, struct http_request *rq, const struct http_params *params)
+#define READ_HANDLERS(noun) HANDLER(noun##_list); HANDLER(noun##_get)
+#define ALL_HANDLERS(noun) READ_HANDLERS(noun); HANDLER(noun##_create); HANDLER(noun##_update); HANDLER(noun##_delete)
 /* auth_api.c */
 HANDLER(discover_all);
 HANDLER(discover_v3);
@@ -142,60 +171,61 @@ HANDLER(auth_token_delete);
 HANDLER(auth_catalog);
 HANDLER(auth_projects);
 HANDLER(auth_domains);
+/* The body of an answer about a token. */
+json_t *auth_token_json(struct identity *identity, const struct identity_context *who, bool catalog);
 /* user_api.c */
-HANDLER(user_list);
-HANDLER(user_get);
-HANDLER(user_create);
-HANDLER(user_update);
-HANDLER(user_delete);
+ALL_HANDLERS(user);
 HANDLER(user_password);
 HANDLER(user_projects);
 /* project_api.c */
-HANDLER(project_list);
-HANDLER(project_get);
-HANDLER(project_create);
-HANDLER(project_update);
-HANDLER(project_delete);
-HANDLER(domain_list);
-HANDLER(domain_get);
-HANDLER(domain_create);
-HANDLER(domain_update);
-HANDLER(domain_delete);
+ALL_HANDLERS(project);
+ALL_HANDLERS(domain);
 /* role_api.c */
-HANDLER(role_list);
-HANDLER(role_get);
-HANDLER(role_create);
-HANDLER(role_update);
-HANDLER(role_delete);
+ALL_HANDLERS(role);
+/* grant_api.c */
 HANDLER(grant_list);
 HANDLER(grant_check);
 HANDLER(grant_put);
 HANDLER(grant_delete);
 HANDLER(assignment_list);
 /* catalog_api.c */
-HANDLER(service_list);
-HANDLER(service_get);
-HANDLER(endpoint_list);
-HANDLER(endpoint_get);
-HANDLER(region_list);
-HANDLER(region_get);
+READ_HANDLERS(service);
+READ_HANDLERS(endpoint);
+READ_HANDLERS(region);
+/* credential_api.c */
+ALL_HANDLERS(credential);
+/* ec2_api.c */
+HANDLER(ec2_list);
+HANDLER(ec2_get);
+HANDLER(ec2_create);
+HANDLER(ec2_delete);
+HANDLER(ec2_token);
+HANDLER(s3_token);
 
 json_t *project_json(struct identity *identity, const Rs__IdentityProject *project);
+json_t *domain_json(struct identity *identity, const Rs__IdentityDomain *domain);
+json_t *role_json(struct identity *identity, const Rs__IdentityRole *role);
 
 /* --- remove.c: -ENOENT; -E_FORBIDDEN: an enabled domain, or the default one. 'id' is of the caller's memory. --- */
 WAITS int remove_user(struct identity *identity, const char *id);
 WAITS int remove_project(struct identity *identity, const char *id);
 WAITS int remove_domain(struct identity *identity, const char *domain_id);
 WAITS int remove_role(struct identity *identity, const char *id);
+WAITS int remove_credential(struct identity *identity, const char *id);
+/* Credentials of users and projects that are gone: they are void, and only take space. */
+WAITS int remove_orphans(struct identity *identity);
 
 /* --- What handlers share (api.c). --- */
-/* Authenticates and asks the policy for rq->action; 'owner' (may be NULL) is the id of the user that the thing
+/* Authenticates; then asks the policy for rq->action; 'owner' (may be NULL) is the id of the user that the thing
  * belongs to. False: answered already. */
+WAITS bool api_authenticated(struct identity *identity, struct http_request *rq, struct identity_context *ret_who);
+WAITS bool api_permitted(struct identity *identity, struct http_request *rq, const struct identity_context *who,
+                         const char *owner);
 WAITS bool api_allowed(struct identity *identity, struct http_request *rq, const char *owner,
-                       struct identity_context *ret_who);
+                       struct identity_context *ret_who);   /* Both. */
 /* A path parameter as text of the arena; "" when it cannot be an id. */
 const char *api_param(struct http_request *rq, const struct http_params *params, uint32_t index);
-/* The body's member 'name', an object; NULL: answered already. '*ret_root' is to be decref'ed. */
+/* The body's member 'name' (NULL: the body itself), an object; NULL: answered already. '*ret_root' is to be decref'ed. */
 WAITS const json_t *api_body(struct identity *identity, struct http_request *rq, const char *name, json_t **ret_root);
 /* One transaction, and then until the model has it. */
 WAITS int api_commit(struct identity *identity, const struct control_compare *compares, uint32_t compare_count,
@@ -208,8 +238,11 @@ void api_self(struct identity *identity, json_t *object, const char *collection,
 /* A list ends at LIST_MAX entries and says so ("truncated": true), as Keystone's with a list_limit. */
 enum { LIST_MAX = 10000 };
 static inline bool api_list_full(const json_t *array) { return json_array_size(array) >= LIST_MAX; }
-/* {"NAMES": [...], "links": {...}}; takes the reference. */
-WAITS void api_reply_list(struct identity *identity, struct http_request *rq, const char *names, json_t *array);
+/* {"NAMES": [...], "links": {...}}; takes the reference. 'limit' (0: none): a list that long has a next page. */
+WAITS void api_reply_list(struct identity *identity, struct http_request *rq, const char *names, json_t *array,
+                          uint32_t limit);
+/* The query's "limit"; empty: 0. False: no number. */
+bool api_limit(struct slice text, uint32_t *ret_limit);
 WAITS void api_reply_one(struct identity *identity, struct http_request *rq, int status, const char *name,
                          json_t *object);
 /* Writes of a named object. All slices live in the arena. */

@@ -1,8 +1,8 @@
-/* identity/remove.c - deleting users, projects, domains and roles, with what hangs on them.
+/* identity/remove.c - deleting users, projects, domains, roles and credentials, with what hangs on them.
  *
  * The object and its name go in one transaction, which ends every use of it at
- * once: grants that name something missing mean nothing. They are swept up
- * afterwards, in pieces. */
+ * once: grants and credentials that name something missing mean nothing. They
+ * are swept up afterwards, in pieces. */
 #include <stdlib.h>
 
 #include "identity/private.h"
@@ -83,13 +83,75 @@ WAITS static int drop(struct identity *identity, const char *kind, const char *i
     return rc;
 }
 
+/* --- Credentials. --- */
+
+static void drop_credential(struct sweep *s, const struct model_object *object)
+{
+    const Rs__IdentityCredential *credential = MODEL_OBJECT(object, Rs__IdentityCredential);
+
+    api_drop(&s->w, CONTROL_DELETE, "%s", object->key);
+    if (credential->access_hash[0])
+        api_drop(&s->w, CONTROL_DELETE, "name/access//%s", credential->access_hash);
+}
+
+int remove_credential(struct identity *identity, const char *id)
+{
+    char                       key[MODEL_KEY_MAX];
+    const struct model_object *object = id[0] && model_key(key, "credential/%s", id) == 0
+                                            ? model_find(&identity->model, MODEL_CREDENTIAL, key) : NULL;
+
+    if (object == NULL)
+        return -ENOENT;
+    struct sweep *s = sweep_new();
+    if (s == NULL)
+        return -ENOMEM;
+    api_require(&s->w, CONTROL_IF_MOD_REVISION, object->mod_revision, "%s", key);
+    drop_credential(s, object);
+    int rc = api_write_commit(&s->w, identity);
+    sweep_free(s);
+    return rc;
+}
+
+static bool is_orphan(struct identity *identity, const Rs__IdentityCredential *credential)
+{
+    return model_user(&identity->model, credential->user_id) == NULL ||
+           (credential->project_id[0] && model_project(&identity->model, credential->project_id) == NULL);
+}
+
+int remove_orphans(struct identity *identity)
+{
+    enum { FEW = 14 };   /* Two deletes and one condition each. */
+    bool more = true;
+    int  rc = 0;
+
+    while (more && rc == 0) {
+        struct sweep *s = sweep_new();
+        if (s == NULL)
+            return -ENOMEM;
+        for (const struct model_object *o = identity->model.first[MODEL_CREDENTIAL]; o && s->w.compares < FEW; o = o->after) {
+            if (!is_orphan(identity, MODEL_OBJECT(o, Rs__IdentityCredential)))
+                continue;
+            api_require(&s->w, CONTROL_IF_MOD_REVISION, o->mod_revision, "%s", o->key);
+            drop_credential(s, o);
+        }
+        more = s->w.compares == FEW;
+        rc = s->w.ops ? api_write_commit(&s->w, identity) : 0;
+        sweep_free(s);
+    }
+    return rc == -E_CONDITION ? 0 : rc;   /* Somebody else sweeps too, and the next look finds what is left. */
+}
+
+/* --- Users, projects, domains, roles. --- */
+
 int remove_user(struct identity *identity, const char *id)
 {
     const Rs__IdentityUser *user = model_user(&identity->model, id);
     if (user == NULL)
         return -ENOENT;
     int rc = drop(identity, "user", id, user->domain_id, user->name);
-    return rc ? rc : sweep_grants(identity, 0, NULL, id);
+    if (rc == 0)
+        rc = sweep_grants(identity, 0, NULL, id);
+    return rc ? rc : remove_orphans(identity);
 }
 
 int remove_project(struct identity *identity, const char *id)
@@ -98,7 +160,9 @@ int remove_project(struct identity *identity, const char *id)
     if (project == NULL)
         return -ENOENT;
     int rc = drop(identity, "project", id, project->domain_id, project->name);
-    return rc ? rc : sweep_grants(identity, 'p', id, NULL);
+    if (rc == 0)
+        rc = sweep_grants(identity, 'p', id, NULL);
+    return rc ? rc : remove_orphans(identity);
 }
 
 /* One of the domain's users or projects; its id is copied, since removing it waits. */

@@ -77,6 +77,13 @@ void reply_vary(struct http_request *rq)
     http_reply_header(rq, "Vary", SLICE("X-Auth-Token"));
 }
 
+void reply_none(struct http_request *rq)
+{
+    http_reply_begin(rq, 204);
+    reply_vary(rq);
+    http_reply_empty(rq);
+}
+
 void reply_json(struct http_request *rq, int status, json_t *body)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;

@@ -583,10 +583,12 @@ static void policy__a_member_manages_nothing(struct fixture *f)
 static void catalog__lists_only_what_exists(struct fixture *f)
 {
     struct answer a = as(f, f->token, "GET", "/v3/auth/catalog", NULL);
-    assert_int_equal(json_array_size(at(a.json, "catalog")), 2);
+    assert_int_equal(json_array_size(at(a.json, "catalog")), 3);
+    assert_string_equal(text_at(a.json, "catalog.2.type"), "s3");
+    assert_string_equal(text_at(a.json, "catalog.2.endpoints.0.url"), "http://127.0.0.1:8080");
     json_decref(a.json);
     a = as(f, f->token, "GET", "/v3/endpoints?interface=public", NULL);
-    assert_int_equal(json_array_size(at(a.json, "endpoints")), 2);
+    assert_int_equal(json_array_size(at(a.json, "endpoints")), 3);
     const char *path = arena_printf(&f->arena, "/v3/endpoints/%s", text_at(a.json, "endpoints.0.id"));
     json_decref(a.json);
     assert_int_equal(status(f, f->token, "GET", path, NULL), 200);
