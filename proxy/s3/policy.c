@@ -17,7 +17,7 @@ static uint8_t lower(uint8_t b)
 }
 
 /* Only the last '*' is ever tried again, so the time is at most the product of the sizes. */
-bool policy_fits(const uint16_t *codes, size_t count, struct slice text, bool fold)
+bool s3_policy_fits(const uint16_t *codes, size_t count, struct slice text, bool fold)
 {
     size_t at = 0, i = 0, back_at = 0, back_i = 0;
     bool   back = false;
@@ -47,7 +47,7 @@ bool policy_fits(const uint16_t *codes, size_t count, struct slice text, bool fo
     return i == count;
 }
 
-bool policy_number(struct slice text, double *ret)
+bool s3_policy_number(struct slice text, double *ret)
 {
     char  copy[NUMBER_BYTES_MAX + 1], *end;
 
@@ -67,7 +67,7 @@ bool policy_number(struct slice text, double *ret)
     return true;
 }
 
-bool policy_date(struct slice text, double *ret_s)
+bool s3_policy_date(struct slice text, double *ret_s)
 {
     uint64_t us;
 
@@ -75,10 +75,10 @@ bool policy_date(struct slice text, double *ret_s)
         *ret_s = (double)us / 1e6;
         return true;
     }
-    return policy_number(text, ret_s);
+    return s3_policy_number(text, ret_s);
 }
 
-bool policy_ip(struct slice text, struct policy_ip *ret)
+bool s3_policy_ip(struct slice text, struct policy_ip *ret)
 {
     static const uint8_t v4_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
     struct policy_ip     ip = { .bits = 128 };
@@ -117,7 +117,7 @@ static bool ip_within(const struct policy_ip *net, const struct policy_ip *ip)
 /* --- One judgement. --- */
 
 struct judge {
-    const struct policy         *policy;
+    const struct s3_policy         *policy;
     const struct policy_request *rq;
     struct arena                *arena;
     struct slice                 resource;   /* "bucket" or "bucket/key" */
@@ -153,7 +153,7 @@ static bool expand(struct judge *j, const struct policy_string *in, struct polic
         *ret = *in;
         return true;
     }
-    codes = arena_array(j->arena, uint16_t, POLICY_EXPANDED_MAX);
+    codes = arena_array(j->arena, uint16_t, S3_POLICY_EXPANDED_MAX);
     if (!codes) {
         j->broken = true;
         return false;
@@ -170,7 +170,7 @@ static bool expand(struct judge *j, const struct policy_string *in, struct polic
                 value = v->fallback;
             }
         }
-        if (count + (plain ? 1 : value.size) > POLICY_EXPANDED_MAX) {
+        if (count + (plain ? 1 : value.size) > S3_POLICY_EXPANDED_MAX) {
             j->broken = true;
             return false;
         }
@@ -196,13 +196,13 @@ static bool arn_fits(const struct policy_string *pattern, struct slice text)
             size++;
         if (size == left || !colon)
             return false;
-        if (!policy_fits(codes, size, slice_of(text.data, (size_t)(colon - text.data)), false))
+        if (!s3_policy_fits(codes, size, slice_of(text.data, (size_t)(colon - text.data)), false))
             return false;
         codes += size + 1;
         left -= size + 1;
         text = slice_from(text, (size_t)(colon - text.data) + 1);
     }
-    return policy_fits(codes, left, text, false);
+    return s3_policy_fits(codes, left, text, false);
 }
 
 static bool compare(enum condition_compare how, double a, double b)
@@ -225,16 +225,16 @@ static bool value_fits(struct judge *j, const struct policy_condition *c, struct
     double                        number = 0;
     bool                          yes = false;
 
-    if ((op->family == FAMILY_NUMBER && !policy_number(text, &number)) ||
-        (op->family == FAMILY_DATE && !policy_date(text, &number)) ||
-        (op->family == FAMILY_BOOL && !xml_bool(text, &yes)) || (op->family == FAMILY_IP && !policy_ip(text, &ip)))
+    if ((op->family == FAMILY_NUMBER && !s3_policy_number(text, &number)) ||
+        (op->family == FAMILY_DATE && !s3_policy_date(text, &number)) ||
+        (op->family == FAMILY_BOOL && !xml_bool(text, &yes)) || (op->family == FAMILY_IP && !s3_policy_ip(text, &ip)))
         return false;
     for (uint32_t i = 0; i < c->value_count; i++) {
         const struct policy_value *v = &c->values[i];
         bool                       fits = false;
         switch (op->family) {
         case FAMILY_STRING:
-            fits = expand(j, &v->text, &filled) && policy_fits(filled.codes, filled.count, text, op->fold);
+            fits = expand(j, &v->text, &filled) && s3_policy_fits(filled.codes, filled.count, text, op->fold);
             break;
         case FAMILY_ARN: fits = expand(j, &v->text, &filled) && arn_fits(&filled, text); break;
         case FAMILY_IP: fits = ip_within(&v->ip, &ip); break;
@@ -317,7 +317,7 @@ static bool statement_applies(struct judge *j, const struct policy_statement *s)
     for (uint32_t i = 0; i < s->resource_count && !found; i++) {
         struct policy_string filled;
         if (expand(j, &s->resources[i], &filled))
-            found = policy_fits(filled.codes, filled.count, j->resource, false);
+            found = s3_policy_fits(filled.codes, filled.count, j->resource, false);
         else if (s->not_resource && s->allow)
             return false;   /* "All but" something unknown gives nothing. */
     }
@@ -329,7 +329,7 @@ static bool statement_applies(struct judge *j, const struct policy_statement *s)
     return true;
 }
 
-enum policy_verdict policy_judge(const struct policy *policy, const struct policy_request *rq, struct arena *arena)
+enum policy_verdict s3_policy_judge(const struct s3_policy *policy, const struct policy_request *rq, struct arena *arena)
 {
     struct judge        j = { .policy = policy, .rq = rq, .arena = arena, .resource = rq->bucket };
     enum policy_verdict verdict = POLICY_NONE;
@@ -361,7 +361,7 @@ enum policy_verdict policy_judge(const struct policy *policy, const struct polic
     return verdict;
 }
 
-bool policy_looks_at(const struct policy *policy, const char *prefix)
+bool s3_policy_looks_at(const struct s3_policy *policy, const char *prefix)
 {
     size_t size = strlen(prefix);
 
@@ -427,7 +427,7 @@ static bool condition_fixes(const struct policy_condition *c)
     return true;
 }
 
-bool policy_is_public(const struct policy *policy)
+bool s3_policy_is_public(const struct s3_policy *policy)
 {
     for (uint32_t i = 0; i < policy->statement_count; i++) {
         const struct policy_statement *s = &policy->statements[i];

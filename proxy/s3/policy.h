@@ -1,6 +1,6 @@
 /* proxy/s3/policy.h - bucket policies in the IAM language: read once, judged at each request.
  *
- * policy_parse() checks a document and compiles it: actions become bits, strings become patterns, condition keys are
+ * s3_policy_parse() checks a document and compiles it: actions become bits, strings become patterns, condition keys are
  * lower case. Judging then touches no JSON and allocates only for policy variables. A compiled policy is immutable:
  * any thread may judge by it while its arena lives.
  *
@@ -25,16 +25,16 @@
 #include "proxy/s3/code.h"
 
 enum {
-    POLICY_BYTES_MAX = 20 * 1024,          /* As AWS. */
-    POLICY_ARENA_BYTES = 2 * 1024 * 1024,  /* Holds any compiled policy. */
-    POLICY_EXPANDED_MAX = 8192             /* Characters of a string once its variables are filled in; beyond: denied. */
+    S3_POLICY_BYTES_MAX = 20 * 1024,          /* As AWS. */
+    S3_POLICY_ARENA_BYTES = 2 * 1024 * 1024,  /* Holds any compiled policy. */
+    S3_POLICY_EXPANDED_MAX = 8192             /* Characters of a string once its variables are filled in; beyond: denied. */
 };
 
-struct policy;
+struct s3_policy;
 
-/* Checks and compiles the policy of 'bucket' into 'arena' (limit: POLICY_ARENA_BYTES), which must outlive it.
+/* Checks and compiles the policy of 'bucket' into 'arena' (limit: S3_POLICY_ARENA_BYTES), which must outlive it.
  * S3_MALFORMED_POLICY with the reason; -ENOMEM. */
-MUST_CHECK int policy_parse(struct arena *arena, struct slice json, struct slice bucket, struct policy **ret_policy,
+MUST_CHECK int s3_policy_parse(struct arena *arena, struct slice json, struct slice bucket, struct s3_policy **ret_policy,
                             struct error *err);
 
 /* Who asks. All empty: an anonymous request. */
@@ -70,15 +70,15 @@ enum policy_verdict {
 };
 
 /* 'arena' is the request's: policy variables are filled in there. When it is exhausted, the verdict is POLICY_DENY. */
-enum policy_verdict policy_judge(const struct policy *policy, const struct policy_request *request,
+enum policy_verdict s3_policy_judge(const struct s3_policy *policy, const struct policy_request *request,
                                  struct arena *arena);
 
 /* Does any condition or variable look at a key that begins so ("s3:ExistingObjectTag/")? What is costly to find
  * (an object's tags) need only be found then. Any case. */
-bool policy_looks_at(const struct policy *policy, const char *key_prefix);
+bool s3_policy_looks_at(const struct s3_policy *policy, const char *key_prefix);
 
 /* Does it give anything to everybody, by AWS's definition: a statement allows something to principals that are not
  * fixed, under no condition that ties it to fixed addresses, networks, sources or accounts? */
-bool policy_is_public(const struct policy *policy);
+bool s3_policy_is_public(const struct s3_policy *policy);
 
 #endif

@@ -7,7 +7,7 @@
 struct parser {
     struct arena  *arena;
     struct error  *err;
-    struct policy *policy;
+    struct s3_policy *policy;
     struct slice   bucket;
     bool           variables;   /* Version 2012-10-17 knows "${...}". */
 };
@@ -54,7 +54,7 @@ static const json_t *list_at(const json_t *value, size_t i)
 /* The list doubles when its count is a power of two. */
 static int keep_variable(struct parser *p, const struct policy_variable *v, uint16_t *ret_code)
 {
-    struct policy *policy = p->policy;
+    struct s3_policy *policy = p->policy;
     uint32_t       count = policy->variable_count;
 
     if ((count & (count - 1)) == 0) {
@@ -269,7 +269,7 @@ static int read_action(struct parser *p, const json_t *value, struct policy_stat
     if (rc)
         return rc;
     for (uint32_t a = 0; a < S3_ACTION_COUNT; a++)
-        if (policy_fits(pattern.codes, pattern.count, slice_str(s3_action_name(a)), true)) {
+        if (s3_policy_fits(pattern.codes, pattern.count, slice_str(s3_action_name(a)), true)) {
             s->actions[a / 64] |= 1ull << (a % 64);
             any = true;
         }
@@ -307,7 +307,7 @@ static int read_resource(struct parser *p, const json_t *value, struct policy_st
         return rc;
     while (bucket_size < ret->count && ret->codes[bucket_size] != '/')
         bucket_size++;
-    return policy_fits(ret->codes, bucket_size, p->bucket, false) ? 0 : malformed(p, "Policy has invalid resource.");
+    return s3_policy_fits(ret->codes, bucket_size, p->bucket, false) ? 0 : malformed(p, "Policy has invalid resource.");
 }
 
 static int read_resources(struct parser *p, const json_t *value, struct policy_statement *s)
@@ -402,11 +402,11 @@ static int read_value(struct parser *p, const struct policy_operator *op, const 
         return malformed(p, "A condition's value is not valid.");
     }
     switch (op->family) {
-    case FAMILY_NUMBER: fits = policy_number(text, &ret->number); break;
-    case FAMILY_DATE: fits = policy_date(text, &ret->number); break;
+    case FAMILY_NUMBER: fits = s3_policy_number(text, &ret->number); break;
+    case FAMILY_DATE: fits = s3_policy_date(text, &ret->number); break;
     case FAMILY_BOOL:
     case FAMILY_NULL: fits = xml_bool(text, &ret->yes); break;
-    case FAMILY_IP: fits = policy_ip(text, &ret->ip); break;
+    case FAMILY_IP: fits = s3_policy_ip(text, &ret->ip); break;
     default: return compile_string(p, text, op->wild, &ret->text);
     }
     return fits ? 0 : malformed(p, "A condition's value does not fit its operator.");
@@ -582,7 +582,7 @@ static int read_policy(struct parser *p, json_t *root)
     return rc;
 }
 
-int policy_parse(struct arena *arena, struct slice json, struct slice bucket, struct policy **ret_policy,
+int s3_policy_parse(struct arena *arena, struct slice json, struct slice bucket, struct s3_policy **ret_policy,
                  struct error *err)
 {
     struct parser p = { .arena = arena, .err = err, .bucket = bucket };
@@ -592,9 +592,9 @@ int policy_parse(struct arena *arena, struct slice json, struct slice bucket, st
 
     if (json.size == 0)
         return malformed(&p, "The policy is empty.");
-    if (json.size > POLICY_BYTES_MAX)
+    if (json.size > S3_POLICY_BYTES_MAX)
         return malformed(&p, "The policy is larger than 20 KiB.");
-    p.policy = arena_new(arena, struct policy);
+    p.policy = arena_new(arena, struct s3_policy);
     if (!p.policy)
         return -ENOMEM;
     root = json_loadb((const char *)json.data, json.size, JSON_REJECT_DUPLICATES, &where);

@@ -82,7 +82,7 @@ struct policy_statement {
     uint32_t                 condition_count;
 };
 
-struct policy {
+struct s3_policy {
     struct policy_statement *statements;
     uint32_t                 statement_count;
     struct policy_variable  *variables;
@@ -90,9 +90,9 @@ struct policy {
 };
 
 /* Does the text fit, as a whole? */
-bool policy_fits(const uint16_t *codes, size_t count, struct slice text, bool fold);
-bool policy_number(struct slice text, double *ret);
-bool policy_date(struct slice text, double *ret_s);       /* ISO 8601, or seconds since 1970. */
-bool policy_ip(struct slice text, struct policy_ip *ret);   /* With or without "/bits". */
+bool s3_policy_fits(const uint16_t *codes, size_t count, struct slice text, bool fold);
+bool s3_policy_number(struct slice text, double *ret);
+bool s3_policy_date(struct slice text, double *ret_s);       /* ISO 8601, or seconds since 1970. */
+bool s3_policy_ip(struct slice text, struct policy_ip *ret);   /* With or without "/bits". */
 
 #endif
