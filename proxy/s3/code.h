@@ -11,11 +11,13 @@
 /* X(NAME, code, HTTP status, sentence) */
 #define S3_CODES(X)                                                                                                  \
     X(ACCESS_DENIED, "AccessDenied", 403, "Access denied.")                                                          \
+    X(ACCESS_FORBIDDEN, "AccessForbidden", 403, "No CORS rule allows this request.")                                 \
     X(ACCESS_CONTROL_LIST_NOT_SUPPORTED, "AccessControlListNotSupported", 400, "The bucket does not allow ACLs.")    \
     X(AUTHORIZATION_HEADER_MALFORMED, "AuthorizationHeaderMalformed", 400, "The Authorization header is malformed.") \
     X(AUTHORIZATION_QUERY_PARAMETERS_ERROR, "AuthorizationQueryParametersError", 400,                                \
       "The query's authorization parameters are malformed.")                                                         \
     X(BAD_DIGEST, "BadDigest", 400, "The checksum that was given does not match what was received.")                 \
+    X(BAD_REQUEST, "BadRequest", 400, "The request is not valid.")                                                   \
     X(BUCKET_ALREADY_EXISTS, "BucketAlreadyExists", 409, "The bucket name is taken.")                                \
     X(BUCKET_ALREADY_OWNED_BY_YOU, "BucketAlreadyOwnedByYou", 409, "You own this bucket already.")                   \
     X(BUCKET_HAS_ACCESS_POINTS, "BucketHasAccessPointsAttached", 400, "The bucket has access points.")               \
@@ -60,6 +62,7 @@
     X(MALFORMED_ACL, "MalformedACLError", 400, "The ACL is malformed.")                                              \
     X(MALFORMED_POLICY, "MalformedPolicy", 400, "The policy is malformed.")                                          \
     X(MALFORMED_POST_REQUEST, "MalformedPOSTRequest", 400, "The POST body is not well-formed multipart/form-data.")  \
+    X(MALFORMED_TRAILER, "MalformedTrailerError", 400, "The trailers of the body are malformed or not as announced.") \
     X(MALFORMED_XML, "MalformedXML", 400, "The XML is not well-formed or does not fit the published schema.")        \
     X(MAX_MESSAGE_LENGTH_EXCEEDED, "MaxMessageLengthExceeded", 400, "The request is too large.")                     \
     X(MAX_POST_PRE_DATA_LENGTH_EXCEEDED, "MaxPostPreDataLengthExceededError", 400,                                   \
