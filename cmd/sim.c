@@ -35,7 +35,8 @@ static const char *const marks[] = {
     "row_write_unsure", "row_write_outbid", "row_update_contended", "row_read_repairs", "row_read_settles",
     "row_read_hedged", "row_fenced", "row_replayed", "row_purged", "row_overload",
     "row_config_repairs", "row_list_resolved", "rpc_calls_lost", "rpc_replies_late", "blob_reads_degraded",
-    "blob_reads_hedged", "blob_reads_corrupt", "blob_write_copies_lost", "blob_writes_failed", "sim_stale_reopened",
+    "blob_reads_hedged", "blob_reads_corrupt", "blob_write_copies_lost", "blob_writes_failed",
+    "gc_orphans_deleted", "gc_orphans_unsure", "sim_stale_reopened",
     "sim_sectors_spoiled", "sim_syncs_failed", "sim_devices_lost", "sim_partitions", "sim_blackouts",
 };
 enum { MARKS = sizeof marks / sizeof marks[0] };
@@ -49,6 +50,7 @@ static const struct {
     { "retry-after-timeout", MUTANT_RETRY_AFTER_TIMEOUT },
     { "purge-early", MUTANT_PURGE_EARLY },
     { "read-one", MUTANT_READ_ONE },
+    { "orphan-early", MUTANT_ORPHAN_EARLY },
 };
 
 struct options {

@@ -71,6 +71,7 @@ static void gc_start(struct life *life)
     struct gc_options options = {
         .rpc = life->rpc, .hlc = &life->hlc, .rows = life->rows, .blobs = life->blobs, .ctx = life,
         .index_ring = gc_ring, .grace_ms = ms * 4, .purge_age_ms = ms, .repair_ms = ms * 2,
+        .orphan_age_ms = ms, .orphan_settle_ms = ms * 40, .orphan_pass_ms = ms * 8,
     };
 
     if (ms == 0)

@@ -466,3 +466,69 @@ WAITS int objects_verify(struct run *run, struct life *life, uint32_t key)
 {
     return do_get(run, life, UINT32_MAX, key, true);
 }
+
+/* --- What is stored, against what is named. --- */
+
+enum { NAMED_MAX = 256 };
+
+struct stored {
+    uint8_t  named[NAMED_MAX][BLOB_ID_BYTES];
+    uint32_t named_count, orphans;
+    uint8_t  last[BLOB_ID_BYTES];
+};
+
+static WAITS int add_named(struct run *run, struct life *life, uint32_t key, struct stored *stored)
+{
+    int64_t           deadline = deadline_of(life);
+    struct container *container = NULL;
+    struct object     object;
+    struct arena      arena;
+    char              name[16];
+    int               rc = open_container(run, life, key, deadline, &container);
+
+    arena_init(&arena, ARENA_LIMIT_DEFAULT);
+    if (rc == 0)
+        rc = object_read(life->objects, container, object_name(key, name), ROW_META, deadline, &arena, &object, NULL);
+    for (size_t i = 0; rc == 0 && i < object.value->n_extents; i++) {
+        assert(stored->named_count < NAMED_MAX && object.value->extents[i]->blob.len == BLOB_ID_BYTES);
+        memcpy(stored->named[stored->named_count++], object.value->extents[i]->blob.data, BLOB_ID_BYTES);
+    }
+    arena_done(&arena);
+    container_unref(container);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static bool count_orphan(void *arg, struct slice key, struct slice value)
+{
+    struct stored *s = arg;
+
+    (void)value;
+    if (key.size < 1 + BLOB_ID_BYTES || memcmp(s->last, key.data + 1, BLOB_ID_BYTES) == 0)
+        return true;
+    memcpy(s->last, key.data + 1, BLOB_ID_BYTES);
+    for (uint32_t i = 0; i < s->named_count; i++)
+        if (memcmp(s->named[i], s->last, BLOB_ID_BYTES) == 0)
+            return true;
+    s->orphans++;
+    return true;
+}
+
+WAITS int objects_orphans(struct run *run, struct life *life)
+{
+    struct stored *stored = calloc(1, sizeof *stored);
+    int            rc = stored ? 0 : -ENOMEM;
+
+    for (uint32_t key = 0; key < run->scenario->keys && rc == 0; key++)
+        rc = add_named(run, life, key, stored);
+    for (uint32_t i = 1; i <= run->scenario->options.nodes && rc == 0; i++) {
+        const struct life *other = run->cluster.node[i].life;
+
+        memset(stored->last, 0, sizeof stored->last);
+        if (other && other->up && other->device->state == DEVICE_IN_SERVICE)
+            rc = kv_scan(other->device->kv, SLICE("b"), SLICE("c"), false, count_orphan, stored);
+    }
+    if (rc == 0)
+        rc = (int)stored->orphans;
+    free(stored);
+    return rc;
+}

@@ -10,4 +10,7 @@ WAITS void objects_step(struct run *run, struct life *life, uint32_t client);
 WAITS int  objects_verify(struct run *run, struct life *life, uint32_t key);
 void       objects_free(struct run *run);
 
+/* Blobs on devices in service that no key names. */
+WAITS int objects_orphans(struct run *run, struct life *life);
+
 #endif

@@ -374,6 +374,28 @@ static void quiet(struct run *run)
              (long long)(changes() - before), QUIET_WINDOW_S);
 }
 
+static WAITS void orphans_task(void *arg)
+{
+    struct phase *p = arg;
+    int           count;
+
+    while ((count = p->run->scenario->orphans(p->run, p->life)) != 0 && !task_cancelled()) {
+        sim_note(&p->run->cluster.sim, "%d blobs are named by no row", count);
+        task_sleep(QUIET_WINDOW_S * NS_PER_S);
+    }
+    p->done = true;
+}
+
+/* What uploads that died have left goes. */
+static void orphans_go(struct run *run)
+{
+    struct phase p = { run, some_life(run), false };
+
+    env_spawn(&p.life->env.env, "orphans", orphans_task, &p);
+    if (!sim_run_while(&run->cluster.sim, &p.done, run->cluster.sim.now + QUIET_S * NS_PER_S))
+        sim_fail(&run->cluster.sim, "liveness: blobs that no row names stay");
+}
+
 static void judge(struct run *run, struct sim_result *result)
 {
     struct linear_result linear;
@@ -450,6 +472,10 @@ void scenario_run(const struct scenario *scenario, uint64_t seed, uint32_t steps
         verify(run);
     if (!sim_failed(sim))
         quiet(run);
+    if (!sim_failed(sim) && scenario->orphans)
+        orphans_go(run);
+    if (!sim_failed(sim) && scenario->orphans)
+        verify(run);   /* And nothing else went with it. */
     if (!sim_failed(sim))
         judge(run, ret_result);
     fill_result(run, ret_result);

@@ -29,6 +29,8 @@ struct scenario {
     WAITS int (*prepare)(struct run *run, struct life *life);
     /* After healing: reads a key; 0, or why it can't be read yet. */
     WAITS int (*verify)(struct run *run, struct life *life, uint32_t key);
+    /* At rest: how many blobs on all devices no row names; negative: it can't be told now. NULL: not looked at. */
+    WAITS int (*orphans)(struct run *run, struct life *life);
     void (*free_workload)(struct run *run);   /* May be NULL. */
 };
 

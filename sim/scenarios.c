@@ -83,5 +83,11 @@ const struct scenario scenarios[] = {
         .keys = 6, .clients = 1, .steps = 80, .step = objects_step, .prepare = objects_prepare,
         .verify = objects_verify, .free_workload = objects_free,
     },
+    {
+        .name = "objects-orphans", .summary = "objects; writers die at any moment: what no row names goes, and nothing else",
+        .options = OBJECTS, .faults = FAULT_KILL | FAULT_POWER | FAULT_PARTITION | FAULT_BREAK | FAULT_CLOCK,
+        .keys = 6, .clients = 2, .steps = 80, .step = objects_step, .prepare = objects_prepare,
+        .verify = objects_verify, .orphans = objects_orphans, .free_workload = objects_free,
+    },
 };
 const uint32_t scenarios_count = sizeof scenarios / sizeof scenarios[0];

@@ -18,6 +18,7 @@
 #ifndef STORAGE_BLOB_H
 #define STORAGE_BLOB_H
 
+#include "base/bytes.h"
 #include "storage/policy.h"
 #include "storage/row.h"
 
@@ -41,8 +42,9 @@ struct blob_directory {
 struct blob_client *blob_client_new(struct rpc *rpc, struct hlc *hlc, const struct blob_directory *directory);
 struct blob_client *blob_client_free(struct blob_client *client);
 
-/* --- Writing. 'owner': the row that will name it; recorded with the blob, so that
- * garbage collection can ask that row. --- */
+/* --- Writing. 'owner': the row that will name it; recorded with each chunk, so that
+ * garbage collection can ask that row. The writer is kept until the row's outcome is settled or given up: what no
+ * living writer holds and no row names is collected (storage/gc_orphan.c). --- */
 struct blob_writer;
 WAITS int blob_writer_new(struct blob_client *client, const struct policy *policy, const struct shard *owner_shard,
                           struct slice owner_name, int64_t deadline, struct blob_writer **ret_writer,
@@ -64,6 +66,18 @@ WAITS int blob_reader_new(struct blob_client *client, Rs__Extent *const *extents
  * Reads ahead within the window. -E_UNAVAILABLE: too few fragments. */
 WAITS int blob_read(struct blob_reader *reader, struct buf_part *ret_part, struct error *err);
 WAITS struct blob_reader *blob_reader_free(struct blob_reader *reader);
+
+/* --- Which blobs have no writer any more (blob_alive.c). A blob's id tells its node and a time of that node's
+ * clock, which grows from blob to blob in one life of the node. --- */
+static inline uint64_t blob_id_time(const uint8_t id[BLOB_ID_BYTES]) { return get_u64be(id); }
+static inline uint32_t blob_id_node(const uint8_t id[BLOB_ID_BYTES]) { return get_u32be(id + 8); }
+struct blob_floor {
+    uint64_t life;      /* Of the node; another one after each start. */
+    uint64_t before;    /* A blob that it, or a life before it, had made by now, and with a time below, has no writer. */
+};
+/* Asks a node. */
+WAITS int blob_floor(struct blob_client *client, uint32_t node, int64_t deadline, struct blob_floor *ret_floor,
+                     struct error *err);
 
 /* Forgets a blob everywhere. 0 only when every device that may hold a fragment said so. */
 WAITS int blob_delete(struct blob_client *client, const Rs__Extent *extent, int64_t deadline, struct error *err);

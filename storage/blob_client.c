@@ -14,6 +14,7 @@ struct blob_client *blob_client_new(struct rpc *rpc, struct hlc *hlc, const stru
         client->env = rpc_env(rpc);
         client->hlc = hlc;
         client->directory = *directory;
+        blob_alive_register(client);
     }
     return client;
 }

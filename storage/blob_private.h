@@ -1,17 +1,26 @@
-/* storage/blob_private.h - what the blob client's writer and reader share. */
+/* storage/blob_private.h - what the files of the blob client share. */
 #ifndef STORAGE_BLOB_PRIVATE_H
 #define STORAGE_BLOB_PRIVATE_H
 
+#include "base/bytes.h"
 #include "proto/blob.pb-c.h"
 #include "storage/blob.h"
 #include "storage/ec.h"
 #include "storage/volume_format.h"
+
+/* A writer's entry in its client's list; see blob_alive.c. */
+struct blob_alive {
+    struct blob_alive *next, *prev;
+    uint64_t           first;            /* Time in the id of its first blob; UINT64_MAX: it has none yet. */
+};
 
 struct blob_client {
     struct rpc            *rpc;
     struct env            *env;
     struct hlc            *hlc;
     struct blob_directory  directory;
+    uint64_t               life;         /* Random: tells this process from earlier ones of the node. */
+    struct blob_alive     *alive;        /* All its writers. */
     int64_t                read_ns;      /* Usual time of a chunk read, smoothed. */
     struct ec             *ec[POLICY_FRAGMENTS_MAX][POLICY_FRAGMENTS_MAX];   /* By k and m; made and checked at first use. */
 };
@@ -30,6 +39,11 @@ static inline uint32_t shape_chunk(const struct blob_shape *s, uint32_t length)
         return s->erasure ? s->unit : length;
     return ((length + s->k - 1) / s->k + BLOB_ROUND_BYTES - 1) / BLOB_ROUND_BYTES * BLOB_ROUND_BYTES;
 }
+
+/* blob_alive.c */
+void blob_alive_register(struct blob_client *client);
+void blob_alive_enter(struct blob_client *client, struct blob_alive *alive);
+void blob_alive_leave(struct blob_client *client, struct blob_alive *alive);
 
 WAITS int blob_ec(struct blob_client *client, uint32_t k, uint32_t m, const struct ec **ret_ec, struct error *err);
 

@@ -1,4 +1,5 @@
-/* storage/blob_store.c - writing, syncing, reading and deleting chunks; see storage/blob_store.h. */
+/* storage/blob_store.c - opening a device's volumes, writing chunks and making them durable; see
+ * storage/blob_store.h. What is stored is looked at, read and deleted in blob_stored.c. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,107 +12,7 @@
 
 COUNTER(blob_chunks_written, "Chunks that blob writers stored here.");
 COUNTER(blob_chunks_repeated, "Chunk writes that came again.");
-COUNTER(blob_chunks_read, "Chunks or ranges of chunks read.");
-COUNTER(blob_chunks_deleted, "Chunks deleted.");
 COUNTER(blob_reads_corrupt, "Reads that met a checksum mismatch.");
-
-/* --- Index. --- */
-
-void index_key(const struct chunk_id *id, uint8_t out[INDEX_KEY_BYTES])
-{
-    out[0] = 'b';
-    memcpy(out + 1, id->blob, 16);
-    out[17] = id->fragment;
-    put_u32be(out + 18, id->segment);
-}
-
-int index_key_decode(struct slice key, struct chunk_id *ret_id)
-{
-    if (key.size != INDEX_KEY_BYTES || key.data[0] != 'b')
-        return -E_CORRUPT;
-    memcpy(ret_id->blob, key.data + 1, 16);
-    ret_id->fragment = key.data[17];
-    ret_id->segment = get_u32be(key.data + 18);
-    return 0;
-}
-
-void place_encode(const struct place *place, uint8_t out[INDEX_VALUE_BYTES])
-{
-    put_u32le(out, place->volume);
-    put_u64le(out + 4, place->position);
-    put_u32le(out + 12, place->bytes);
-}
-
-int place_decode(struct slice value, struct place *ret_place)
-{
-    if (value.size != INDEX_VALUE_BYTES)
-        return -E_CORRUPT;
-    ret_place->volume = get_u32le(value.data);
-    ret_place->position = get_u64le(value.data + 4);
-    ret_place->bytes = get_u32le(value.data + 12);
-    return 0;
-}
-
-WAITS int index_get(struct blob_store *store, const struct chunk_id *id, struct place *ret_place)
-{
-    uint8_t      key[INDEX_KEY_BYTES];
-    struct arena arena;
-    struct slice value;
-    int          rc;
-
-    index_key(id, key);
-    arena_init(&arena, ARENA_BLOCK_BYTES);
-    rc = kv_get(store->device->kv, slice_of(key, sizeof key), &arena, &value);
-    if (rc == 0)
-        rc = place_decode(value, ret_place);
-    arena_done(&arena);
-    return rc;
-}
-
-int batch_put_place(struct kv_batch *batch, const struct chunk_id *id, const struct place *place)
-{
-    uint8_t key[INDEX_KEY_BYTES], value[INDEX_VALUE_BYTES];
-
-    index_key(id, key);
-    place_encode(place, value);
-    return kv_batch_put(batch, slice_of(key, sizeof key), slice_of(value, sizeof value));
-}
-
-int batch_put_live(struct kv_batch *batch, const struct volume *volume)
-{
-    uint8_t key[6] = { 'B', 'v' }, value[8];
-
-    put_u32be(key + 2, volume->header.number);
-    put_u64le(value, volume->live);
-    return kv_batch_put(batch, slice_of(key, sizeof key), slice_of(value, sizeof value));
-}
-
-/* Everything before the checkpoint is in the index, or is dead. */
-int batch_put_checkpoint(struct blob_store *store, struct kv_batch *batch)
-{
-    uint8_t  value[12];
-    uint32_t volume = store->active ? store->active->header.number : 0;
-    uint64_t position = store->active ? store->active->position : 0;
-
-    for (const struct open_blob *o = store->open_first; o; o = o->all_next)
-        if (o->first_volume < volume || (o->first_volume == volume && o->first_position < position)) {
-            volume = o->first_volume;
-            position = o->first_position;
-        }
-    put_u32le(value, volume);
-    put_u64le(value + 4, position);
-    return kv_batch_put(batch, SLICE("Bc"), slice_of(value, sizeof value));
-}
-
-WAITS int index_lock(struct blob_store *store)
-{
-    return credit_take(&store->index_lock, 1, TASK_FOREVER);
-}
-
-void index_unlock(struct blob_store *store)
-{
-    credit_give(&store->index_lock, 1);
-}
 
 /* --- Faults. --- */
 
@@ -136,11 +37,6 @@ int store_check(struct blob_store *store, int rc, const char *what, const struct
         snprintf(why, sizeof why, "%s failed", what);
     device_fail(store->device, rc, why);
     return rc;
-}
-
-static int in_service(const struct blob_store *store)
-{
-    return store->device->state == DEVICE_FAILED ? -E_DEVICE : 0;
 }
 
 /* --- Volumes. --- */
@@ -223,7 +119,7 @@ WAITS int store_reserve(struct blob_store *store, uint32_t bytes, struct volume 
         struct volume *v = store->active;
         int            rc;
 
-        rc = in_service(store);
+        rc = store_in_service(store);
         if (rc == 0 && store->rolling) {
             rc = waitq_wait(&store->roll_q, TASK_FOREVER);
             if (rc == 0)
@@ -349,6 +245,16 @@ static int open_grow(struct open_blob *o, uint32_t segment)
     return 0;
 }
 
+void open_blob_drop(struct blob_store *store, const uint8_t blob[16])
+{
+    for (uint32_t f = 0; f < POLICY_FRAGMENTS_MAX; f++) {
+        struct open_blob *o = *open_slot(store, blob, (uint8_t)f);
+
+        if (o)
+            open_forget(store, o);
+    }
+}
+
 void open_blobs_expire(struct blob_store *store)
 {
     int64_t           before = env_now(store->env) - BLOB_IDLE_MS * NS_PER_MS;
@@ -400,7 +306,7 @@ WAITS int blob_store_write(struct blob_store *store, const struct volume_record 
 {
     struct open_blob *o;
     uint64_t          bytes = 0;
-    int               rc = in_service(store);
+    int               rc = store_in_service(store);
 
     if (rc == 0)
         rc = volume_record_check(record);
@@ -564,7 +470,7 @@ WAITS static int sync_open(struct blob_store *store, struct open_blob *o, uint32
 WAITS int blob_store_sync(struct blob_store *store, const uint8_t blob[16], uint8_t fragment, uint32_t chunks)
 {
     struct open_blob *o = *open_slot(store, blob, fragment);
-    int               rc = in_service(store);
+    int               rc = store_in_service(store);
 
     if (rc)
         return rc;
@@ -578,174 +484,6 @@ WAITS int blob_store_sync(struct blob_store *store, const uint8_t blob[16], uint
             return rc;
     }
     return store_check(store, already_stored(store, blob, fragment, chunks), "reading the index", NULL, 0);
-}
-
-/* --- Reading. --- */
-
-WAITS int blob_store_read(struct blob_store *store, const struct chunk_id *id, uint32_t offset, uint32_t size,
-                          struct buf_part *ret_part, struct volume_record *ret_record)
-{
-    struct volume *v;
-    struct place   place;
-    int            rc = in_service(store);
-
-    if (rc == 0)
-        rc = store_check(store, index_get(store, id, &place), "reading the index", NULL, 0);
-    if (rc)
-        return rc;
-    v = store_volume(store, place.volume);
-    if (!v || place.bytes < VOLUME_ALIGN || place.bytes > CHUNK_BYTES_MAX + RECORD_HEADER_LARGE ||
-        place.position % VOLUME_ALIGN || place.bytes % VOLUME_ALIGN)
-        return store_check(store, -E_CORRUPT, "finding the place that the index tells", v, place.position);
-    volume_ref(v);
-    rc = volume_read(v, place.position, place.bytes, id, offset, size, ret_part, ret_record);
-    counter_inc(blob_chunks_read);
-    store_check(store, rc, rc == -E_CORRUPT ? "checksum" : "read", v, place.position);
-    volume_unref(v);
-    return rc;
-}
-
-/* --- Deleting, and what is there. --- */
-
-struct found {
-    struct chunk_id *id;
-    struct place    *place;
-    uint32_t         count, capacity;
-    bool             failed;
-};
-
-static bool found_add(void *arg, struct slice key, struct slice value)
-{
-    struct found *f = arg;
-
-    if (f->count == f->capacity) {
-        uint32_t         n = f->capacity ? f->capacity * 2 : 64;
-        struct chunk_id *id = realloc(f->id, n * sizeof *id);
-        struct place    *place = realloc(f->place, n * sizeof *place);
-
-        f->id = id ? id : f->id;
-        f->place = place ? place : f->place;
-        if (!id || !place) {
-            f->failed = true;
-            return false;
-        }
-        f->capacity = n;
-    }
-    if (index_key_decode(key, &f->id[f->count]) == 0 && place_decode(value, &f->place[f->count]) == 0)
-        f->count++;
-    return true;
-}
-
-WAITS static int find(struct blob_store *store, const uint8_t blob[16], struct found *ret_found)
-{
-    uint8_t from[17] = { 'b' }, to[18] = { 'b' };
-    int     rc;
-
-    memcpy(from + 1, blob, 16);
-    memcpy(to + 1, blob, 16);
-    to[17] = 0xff;   /* Above every fragment. */
-    rc = kv_scan(store->device->kv, slice_of(from, sizeof from), slice_of(to, sizeof to), false, found_add, ret_found);
-    if (rc == 0 && ret_found->failed)
-        rc = -ENOMEM;
-    return store_check(store, rc, "reading the index", NULL, 0);
-}
-
-WAITS static int delete_found(struct blob_store *store, const struct found *found, uint32_t *ret_chunks)
-{
-    struct kv_batch *batch = kv_batch_new();
-    uint32_t         count = 0;
-    int              rc = batch ? 0 : -ENOMEM;
-
-    for (uint32_t i = 0; i < found->count && rc == 0; i++) {
-        uint8_t        key[INDEX_KEY_BYTES];
-        struct place   place;
-        struct volume *v;
-
-        rc = index_get(store, &found->id[i], &place);   /* Compaction may have moved it since. */
-        if (rc == -ENOENT) {
-            rc = 0;
-            continue;
-        }
-        v = rc == 0 ? store_volume(store, place.volume) : NULL;
-        index_key(&found->id[i], key);
-        if (rc == 0)
-            rc = kv_batch_delete(batch, slice_of(key, sizeof key));
-        if (rc == 0 && v) {
-            v->live -= place.bytes < v->live ? place.bytes : v->live;
-            rc = batch_put_live(batch, v);
-        }
-        count += rc == 0;
-    }
-    if (rc == 0)
-        rc = kv_write(store->device->kv, batch);
-    kv_batch_free(batch);
-    if (rc == 0)
-        *ret_chunks = count;
-    return store_check(store, rc, "writing the index", NULL, 0);
-}
-
-WAITS int blob_store_delete(struct blob_store *store, const uint8_t blob[16], uint32_t *ret_chunks)
-{
-    struct found found = { 0 };
-    uint32_t     count = 0;
-    int          rc = in_service(store);
-
-    if (rc)
-        return rc;
-    for (uint32_t f = 0; f < POLICY_FRAGMENTS_MAX; f++) {
-        struct open_blob *o = *open_slot(store, blob, (uint8_t)f);
-
-        if (o)
-            open_forget(store, o);
-    }
-    rc = find(store, blob, &found);
-    if (rc == 0 && found.count > 0) {
-        rc = index_lock(store);
-        if (rc == 0) {
-            rc = delete_found(store, &found, &count);
-            index_unlock(store);
-        }
-    }
-    free(found.id);
-    free(found.place);
-    if (rc == 0) {
-        counter_add(blob_chunks_deleted, count);
-        *ret_chunks = count;
-    }
-    return rc;
-}
-
-WAITS int blob_store_stat(struct blob_store *store, const uint8_t blob[16], struct blob_stat *ret_stat)
-{
-    struct found found = { 0 };
-    int          rc = in_service(store);
-
-    if (rc == 0)
-        rc = find(store, blob, &found);
-    if (rc == 0) {
-        memset(ret_stat, 0, sizeof *ret_stat);
-        for (uint32_t i = 0; i < found.count; i++)
-            if (found.id[i].fragment < POLICY_FRAGMENTS_MAX) {
-                ret_stat->chunks[found.id[i].fragment]++;
-                ret_stat->bytes[found.id[i].fragment] += found.place[i].bytes;
-            }
-    }
-    free(found.id);
-    free(found.place);
-    return rc;
-}
-
-void blob_store_usage(const struct blob_store *store, struct blob_usage *ret_usage)
-{
-    struct blob_usage u = { .volumes = store->volumes, .open = store->open_count };
-    uint64_t          used = 0;
-
-    for (uint32_t i = 0; i < store->volumes; i++) {
-        u.live_bytes += store->volume[i]->live;
-        used += store->volume[i]->position - VOLUME_ALIGN;
-    }
-    u.dead_bytes = used > u.live_bytes ? used - u.live_bytes : 0;
-    *ret_usage = u;
 }
 
 /* --- Opening and closing. --- */

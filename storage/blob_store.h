@@ -54,6 +54,21 @@ struct blob_stat {
 };
 WAITS int blob_store_stat(struct blob_store *store, const uint8_t blob[16], struct blob_stat *ret_stat);
 
+/* Ids of blobs of which something is stored here, from 'from' on, in their order; fewer than 'limit': the last. */
+WAITS int blob_store_walk(struct blob_store *store, const uint8_t from[16], uint32_t limit, uint8_t (*ret_blobs)[16],
+                          uint32_t *ret_count);
+
+/* The row that was to name the blob, and its shape, as its chunks say. The name is in the arena, empty when
+ * the chunk at hand does not tell (written by an early version). -ENOENT: nothing of it is stored here. */
+struct blob_owner {
+    uint8_t      shard[SHARD_ID_BYTES];
+    struct slice name;
+    uint8_t      k, m;
+    bool         erasure;
+};
+WAITS int blob_store_owner(struct blob_store *store, const uint8_t blob[16], struct arena *arena,
+                           struct blob_owner *ret_owner);
+
 struct blob_usage {
     uint64_t live_bytes, dead_bytes;
     uint32_t volumes, open;

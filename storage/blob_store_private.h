@@ -1,4 +1,5 @@
-/* storage/blob_store_private.h - what blob_store.c, blob_scan.c and blob_compact.c share. */
+/* storage/blob_store_private.h - what blob_store.c, blob_index.c, blob_stored.c, blob_scan.c and
+ * blob_compact.c share. */
 #ifndef STORAGE_BLOB_STORE_PRIVATE_H
 #define STORAGE_BLOB_STORE_PRIVATE_H
 
@@ -94,5 +95,11 @@ WAITS int blob_store_scan(struct blob_store *store, struct error *err);   /* blo
 WAITS void blob_store_maintain(void *arg);                                /* blob_compact.c: the store's task. */
 void      store_task_ends(struct blob_store *store);
 void      open_blobs_expire(struct blob_store *store);
+/* What is being written of the blob becomes dead space. */
+void      open_blob_drop(struct blob_store *store, const uint8_t blob[16]);
+static inline int store_in_service(const struct blob_store *store)
+{
+    return store->device->state == DEVICE_FAILED ? -E_DEVICE : 0;
+}
 
 #endif

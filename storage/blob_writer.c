@@ -74,6 +74,7 @@ struct flight {
 
 struct blob_writer {
     struct blob_client *client;
+    struct blob_alive   alive;          /* Its place among the client's writers. */
     struct policy       policy;
     struct blob_shape   shape;
     struct ring        *ring;
@@ -181,6 +182,8 @@ WAITS static int start_run(struct blob_writer *w)
     if (!run)
         return give_up(w, -ENOMEM, "no memory for a blob");
     make_id(w->client, run->id);
+    if (!w->first)
+        w->alive.first = blob_id_time(run->id);
     *(w->last ? &w->last->next : &w->first) = run;
     w->last = run;
     return place(w, run);
@@ -426,6 +429,7 @@ static struct rpc_message *chunk_message(struct blob_writer *w, struct run *run,
     Rs__BlobWrite      *head = message_head(message, sizeof *head, run->id, &id);
     Rs__BlobChunk      *chunk = head ? arena_new(&message->arena, Rs__BlobChunk) : NULL;
     uint64_t           *checksums = chunk ? arena_array(&message->arena, uint64_t, blocks) : NULL;
+    struct slice        owner_shard, owner_name;
 
     if (!checksums || rpc_message_add(message, s->part[from].buf, s->part[from].offset, s->chunk))
         return rpc_message_unref(message);
@@ -446,15 +450,12 @@ static struct rpc_message *chunk_message(struct blob_writer *w, struct run *run,
     chunk->m = s->m;
     chunk->erasure = s->erasure;
     chunk->unit = w->shape.unit;
-    if (s->number == 0) {
-        struct slice shard = arena_dup(&message->arena, slice_of(w->owner_shard, SHARD_ID_BYTES));
-        struct slice name = arena_dup(&message->arena, slice_of(w->owner_name, w->owner_name_size));
-
-        if (!shard.data || !name.data)
-            return rpc_message_unref(message);
-        chunk->owner_shard = (ProtobufCBinaryData) { shard.size, (uint8_t *)shard.data };
-        chunk->owner_name = (ProtobufCBinaryData) { name.size, (uint8_t *)name.data };
-    }
+    owner_shard = arena_dup(&message->arena, slice_of(w->owner_shard, SHARD_ID_BYTES));
+    owner_name = arena_dup(&message->arena, slice_of(w->owner_name, w->owner_name_size));
+    if (!owner_shard.data || !owner_name.data)
+        return rpc_message_unref(message);
+    chunk->owner_shard = (ProtobufCBinaryData) { owner_shard.size, (uint8_t *)owner_shard.data };
+    chunk->owner_name = (ProtobufCBinaryData) { owner_name.size, (uint8_t *)owner_name.data };
     message->head = &head->base;
     return message;
 }
@@ -580,6 +581,7 @@ WAITS int blob_writer_new(struct blob_client *client, const struct policy *polic
         return error_set(err, -ENOMEM, "no memory for a writer");
     }
     w->client = client;
+    blob_alive_enter(client, &w->alive);
     w->policy = *policy;
     w->shape = (struct blob_shape) { policy->k, policy->m, policy_unit(policy), policy->erasure };
     w->ring = ring_ref((struct ring *)ring);
@@ -747,6 +749,7 @@ WAITS struct blob_writer *blob_writer_free(struct blob_writer *w)
     }
     for (uint32_t i = 0; i < POLICY_FRAGMENTS_MAX; i++)
         buf_unref(w->stage[i].buf);
+    blob_alive_leave(w->client, &w->alive);
     ring_unref(w->ring);
     free(w->owner_name);
     free(w);

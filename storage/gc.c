@@ -110,11 +110,10 @@ WAITS static int forget(struct device *device, struct slice key)
 
 /* --- Garbage. --- */
 
-static bool names(const Rs__RowValue *value, const Rs__Extent *extent)
+bool gc_names(const Rs__RowValue *value, struct slice blob)
 {
     for (size_t i = 0; i < value->n_extents; i++)
-        if (value->extents[i]->blob.len == extent->blob.len &&
-            memcmp(value->extents[i]->blob.data, extent->blob.data, extent->blob.len) == 0)
+        if (slice_equal(slice_of(value->extents[i]->blob.data, value->extents[i]->blob.len), blob))
             return true;
     return false;
 }
@@ -134,7 +133,7 @@ WAITS static int collect(struct gc *gc, const struct garbage_record *record, str
     rc = row_read(gc->o.rows, &shard, record->name, ROW_META, gc_deadline(gc), arena, &state, NULL);
     if (rc)
         return rc;
-    if (state.exists && names(state.value, extent)) {
+    if (state.exists && gc_names(state.value, slice_of(extent->blob.data, extent->blob.len))) {
         counter_inc(gc_blobs_kept);
         return 0;   /* When that value goes, a new entry is made. */
     }
@@ -287,6 +286,8 @@ WAITS void gc_run(struct gc *gc)
             gc_purge(gc, d);
         if (d->device->state == DEVICE_IN_SERVICE)
             gc_repair(gc, d);
+        if (d->device->state == DEVICE_IN_SERVICE)
+            gc_orphans(gc, d);
     }
 }
 
@@ -315,6 +316,9 @@ int gc_new(const struct gc_options *options, struct gc **ret_gc)
     gc->o.grace_ms = options->grace_ms ? options->grace_ms : GC_GRACE_MS;
     gc->o.purge_age_ms = options->purge_age_ms ? options->purge_age_ms : GC_PURGE_AGE_MS;
     gc->o.repair_ms = options->repair_ms ? options->repair_ms : GC_REPAIR_MS;
+    gc->o.orphan_age_ms = options->orphan_age_ms ? options->orphan_age_ms : GC_ORPHAN_AGE_MS;
+    gc->o.orphan_settle_ms = options->orphan_settle_ms ? options->orphan_settle_ms : GC_ORPHAN_SETTLE_MS;
+    gc->o.orphan_pass_ms = options->orphan_pass_ms ? options->orphan_pass_ms : GC_ORPHAN_PASS_MS;
     if (!options->manual) {
         gc->running = true;
         rc = env_spawn(gc->env, "gc", gc_task, gc);

@@ -1,5 +1,5 @@
 /* storage/gc_private.h - inside of gc: gc.c (task, garbage, expiry), gc_purge.c,
- * gc_repair.c. */
+ * gc_repair.c, gc_orphan.c. */
 #ifndef STORAGE_GC_PRIVATE_H
 #define STORAGE_GC_PRIVATE_H
 
@@ -13,8 +13,21 @@ struct gc_device {
     uint8_t        garbage_next[80], shard_next[SHARD_ID_BYTES];   /* Where the next batch begins. */
     size_t         garbage_next_size;
     bool           garbage_failed;
-    int64_t        garbage_at, repair_at;       /* Not before. */
+    int64_t        garbage_at, repair_at, orphan_at;       /* Not before. */
+    uint8_t        orphan_next[BLOB_ID_BYTES];
+    uint32_t       orphans;                     /* Deleted in this walk. */
+    bool           orphan_again;                /* The next walk is due as soon as answers have settled. */
 };
+
+/* What a node said of its blobs' writers. An answer counts once it is as old as the settle time. */
+struct gc_writer {
+    uint32_t          node;                     /* 0: a free slot. */
+    bool              answers;
+    struct blob_floor settled, newer;
+    int64_t           newer_at;
+    uint64_t          batch;                    /* Asked in this batch. */
+};
+enum { GC_WRITERS_MAX = 1024 };
 
 struct gc {
     struct gc_options o;
@@ -22,6 +35,8 @@ struct gc {
     struct gc_device  device[GC_DEVICES_MAX];
     uint32_t          count;
     bool              running, stopping;
+    uint64_t          orphan_batch;
+    struct gc_writer  writer[GC_WRITERS_MAX];
     struct task      *task, *closer;
 };
 
@@ -46,5 +61,8 @@ WAITS int row_repair(struct row_target *target, bool lift, int64_t deadline);
 
 WAITS void gc_purge(struct gc *gc, struct gc_device *d);
 WAITS void gc_repair(struct gc *gc, struct gc_device *d);
+WAITS void gc_orphans(struct gc *gc, struct gc_device *d);
+/* Whether the value has the blob among its extents. */
+bool gc_names(const Rs__RowValue *value, struct slice blob);
 
 #endif

@@ -15,6 +15,7 @@ enum mutant {
     MUTANT_RETRY_AFTER_TIMEOUT,    /* A write takes another ballot after silence. */
     MUTANT_PURGE_EARLY,            /* Tombstones go while a replica may lack them. */
     MUTANT_READ_ONE,               /* A read trusts one replica. */
+    MUTANT_ORPHAN_EARLY,           /* Blobs that no row names go while their writer lives. */
     MUTANT_COUNT_
 };
 

@@ -41,7 +41,7 @@ struct volume_record {
     uint32_t     segment_bytes;       /* Of the blob in this segment. */
     uint64_t     segment_checksum;
     uint8_t      owner_shard[SHARD_ID_BYTES];
-    struct slice owner_name;          /* Only in segment 0, else empty. */
+    struct slice owner_name;          /* Of the row that is to name the blob. (Early versions wrote it only in segment 0.) */
     uint64_t     checksum[CHUNK_BLOCKS_MAX];
 };
 
