@@ -131,6 +131,8 @@ WAITS static int start_identity(struct cloud *cloud, struct error *err)
     int rc = identity_new(cloud->env, cloud->control, &options, &cloud->identity, &cloud->arena, &admin, &demo, err);
     if (rc == 0 && plan->credentials)
         rc = cloud_credentials_made(cloud, err);
+    if (rc == 0 && plan->credentials)
+        rc = cloud_credentials_s3(cloud, err);
     return rc;
 }
 
@@ -239,7 +241,8 @@ static void announce(const struct cloud *cloud)
     }
     printf("metrics    http://%s:%u/metrics\n", plan->listen, cloud_port(plan, RANK_METRICS));
     if (plan->credentials) {
-        printf("credentials: %s/openrc (admin), %s/openrc-demo (demo), %s/clouds.yaml\n", plan->data, plan->data, plan->data);
+        printf("credentials: %s/openrc (admin), %s/openrc-demo (demo), %s/clouds.yaml, %s/s3.env\n", plan->data, plan->data,
+               plan->data, plan->data);
         printf("try:  . %s/openrc && swift upload first README.md && swift list first\n", plan->data);
     }
     printf("ringstack: ready\n");

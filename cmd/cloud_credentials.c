@@ -1,8 +1,10 @@
-/* cmd/cloud_credentials.c - openrc and clouds.yaml of a fresh cloud, mode 0600.
+/* cmd/cloud_credentials.c - openrc, clouds.yaml and s3.env of a fresh cloud, mode 0600.
  *
  * The files are written before the users exist, so that no crash can leave users
  * whose passwords nobody knows: a start that finds the files, but not the mark
- * that the users were made, takes the passwords from the files. */
+ * that the users were made, takes the passwords from the files. The admin's access
+ * key of s3.env is made the same way, once; its mark says which key it is, so that
+ * the file can be written again as long as the key exists. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +14,7 @@
 enum { OPENRC_MAX = 4096, PASSWORD_LETTERS = 24 };
 
 static const struct slice made_key = { (const uint8_t *)"cloud/credentials", 17 };
+static const struct slice made_s3_key = { (const uint8_t *)"cloud/s3-access-key", 19 };
 
 /* Writes DIR/name through a temporary file, so that a crash leaves the old one or the new one. */
 WAITS static int write_file(struct cloud *cloud, const char *name, const char *text, struct error *err)
@@ -96,10 +99,9 @@ WAITS static int write_user(struct cloud *cloud, const char *file, const char *u
     return text ? write_file(cloud, file, text, err) : error_set(err, -ENOMEM, "no memory");
 }
 
-/* The value of OS_PASSWORD in an openrc that write_user() made; NULL when there is no such file. */
-WAITS static char *read_password(struct cloud *cloud, const char *name)
+/* The value after 'start' ("export NAME="), quoted or not, in a file that we wrote; NULL when there is none. */
+WAITS static char *read_value(struct cloud *cloud, const char *name, const char *start)
 {
-    static const char start[] = "export OS_PASSWORD='";
     char              path[ENV_PATH_MAX];
     struct file      *file;
     size_t            size = 0;
@@ -114,7 +116,9 @@ WAITS static char *read_password(struct cloud *cloud, const char *name)
     char *from = strstr(text, start), *out, *to;
     if (!from)
         return NULL;
-    out = to = from += sizeof start - 1;
+    from += strlen(start);
+    from += *from == '\'';
+    out = to = from;
     while (*from && *from != '\n') {
         if (!strncmp(from, "'\\''", 4)) {
             *to++ = '\'';
@@ -127,6 +131,11 @@ WAITS static char *read_password(struct cloud *cloud, const char *name)
     }
     *to = 0;
     return *out ? out : NULL;
+}
+
+WAITS static char *read_password(struct cloud *cloud, const char *name)
+{
+    return read_value(cloud, name, "export OS_PASSWORD=");
 }
 
 static char *random_password(struct cloud *cloud)
@@ -200,4 +209,97 @@ WAITS int cloud_credentials_made(struct cloud *cloud, struct error *err)
         return 0;
     int rc = control_put(cloud->control, made_key, SLICE("1"), NULL);
     return rc == 0 ? 0 : error_set(err, rc, "control store: %s", error_text(rc));
+}
+
+/* --- s3.env --- */
+
+enum { ACCESS_LETTERS = 20, SECRET_LETTERS = 40 };   /* As AWS makes them. */
+
+static char *random_letters(struct cloud *cloud, unsigned count)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    char             *out = arena_alloc(&cloud->arena, count + 1);
+    uint8_t           byte;
+
+    for (unsigned i = 0; out && i < count; i++) {
+        env_random(cloud->env, &byte, 1);
+        out[i] = letters[byte % (sizeof letters - 1)];   /* 32 of them: all alike. */
+    }
+    return out;
+}
+
+/* As it is when a shell and everybody else who reads such files takes it so. */
+static const char *shell_word(struct arena *arena, struct slice text)
+{
+    const char *copy = arena_str(arena, text);
+
+    for (size_t i = 0; copy && i < text.size; i++) {
+        char c = copy[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+            return shell_quote(arena, copy);
+    }
+    return copy ? copy : "";
+}
+
+WAITS static int write_s3_env(struct cloud *cloud, struct slice access, struct slice secret, struct error *err)
+{
+    const struct cloud_plan *plan = cloud->plan;
+    bool                     v6 = strchr(plan->listen, ':') != NULL;
+    struct arena            *a = &cloud->arena;
+    const char *text = arena_printf(a,
+                                    "# S3 access of the admin of this Ringstack cloud:  . s3.env\n"
+                                    "export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n"
+                                    "export AWS_ENDPOINT_URL=%s://%s%s%s:%u\nexport AWS_DEFAULT_REGION=RegionOne\n",
+                                    shell_word(a, access), shell_word(a, secret), plan->tls_cert ? "https" : "http",
+                                    v6 ? "[" : "", plan->listen, v6 ? "]" : "", cloud_port(plan, RANK_OBJECT));
+
+    return text ? write_file(cloud, "s3.env", text, err) : error_set(err, -ENOMEM, "no memory");
+}
+
+/* The key was made at an earlier start: the file is written again, since ports may have changed and files get lost. */
+WAITS static int keep_s3_env(struct cloud *cloud, struct slice access, struct error *err)
+{
+    const struct identity_context *who;
+    struct slice                   secret;
+
+    if (identity_s3_key(cloud->identity, access, &who, &secret) != 0) {
+        log_info("cloud.s3_key_gone", "file=\"%s/s3.env\" hint=\"the admin's first access key was deleted or disabled; "
+                                      "make another with: openstack ec2 credentials create\"", cloud->plan->data);
+        return 0;
+    }
+    secret = arena_dup(&cloud->arena, secret);   /* It is borrowed until the next wait. */
+    return secret.data ? write_s3_env(cloud, access, secret, err) : error_set(err, -ENOMEM, "no memory");
+}
+
+WAITS int cloud_credentials_s3(struct cloud *cloud, struct error *err)
+{
+    struct control_entry entry;
+
+    int rc = control_get(cloud->control, made_s3_key, &cloud->arena, &entry);
+    if (rc == 0)
+        return keep_s3_env(cloud, entry.value, err);
+    if (rc != -ENOENT)
+        return error_set(err, rc, "control store: %s", error_text(rc));
+    const char *user = identity_user_id(cloud->identity, "admin");
+    const char *project = identity_project_id(cloud->identity, "admin");
+    if (!user || !project)
+        return 0;   /* They were renamed or deleted; nobody is there to give a key to. */
+    /* What a start that crashed had written already. */
+    char *access = read_value(cloud, "s3.env", "export AWS_ACCESS_KEY_ID=");
+    char *secret = access ? read_value(cloud, "s3.env", "export AWS_SECRET_ACCESS_KEY=") : NULL;
+    if (!access || !secret) {
+        access = random_letters(cloud, ACCESS_LETTERS);
+        secret = random_letters(cloud, SECRET_LETTERS);
+    }
+    user = arena_str(&cloud->arena, slice_str(user));
+    project = arena_str(&cloud->arena, slice_str(project));
+    if (!access || !secret || !user || !project)
+        return error_set(err, -ENOMEM, "no memory");
+    rc = write_s3_env(cloud, slice_str(access), slice_str(secret), err);
+    if (rc != 0)
+        return rc;
+    rc = identity_create_key(cloud->identity, user, project, slice_str(access), slice_str(secret));
+    if (rc == 0 || rc == -E_CONDITION)   /* Made, or made by the start that crashed. */
+        rc = control_put(cloud->control, made_s3_key, slice_str(access), NULL);
+    return rc == 0 ? 0 : error_set(err, rc, "the admin's S3 key: %s", error_text(rc));
 }

@@ -69,5 +69,6 @@ void       cloud_directory_init(struct cloud *cloud);
  * sets admin_password and demo_password unless users were made before; the second marks that they were. */
 WAITS int cloud_credentials_prepare(struct cloud *cloud, struct error *err);
 WAITS int cloud_credentials_made(struct cloud *cloud, struct error *err);
+WAITS int cloud_credentials_s3(struct cloud *cloud, struct error *err);   /* s3.env: the admin's access key. */
 
 #endif
