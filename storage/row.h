@@ -36,6 +36,12 @@ static inline int ballot_compare(struct ballot a, struct ballot b)
     return (a.node > b.node) - (a.node < b.node);
 }
 
+/* Names that begin with NUL are rows beside the entries of a shard: earlier versions, parts of uploads. What they
+ * hold counts into the shard's bytes, counted or not. Rows whose names begin with ROW_GROUP_PREFIX and an id make up
+ * the group of that id (see Extent.group). */
+static inline bool row_hidden(struct slice name) { return name.size && name.data[0] == 0; }
+#define ROW_GROUP_PREFIX SLICE("\0p")
+
 struct shard {
     uint8_t            id[SHARD_ID_BYTES];
     const struct ring *ring;       /* The index ring (3, 5, ... replicas); borrowed. */
@@ -86,7 +92,7 @@ WAITS int row_update(struct row_client *client, const struct shard *shard, struc
                      void *ctx, int64_t deadline, struct arena *arena, struct row_state *ret_before,
                      struct ballot *ret_ballot, struct error *err);
 
-/* One page of live, counted rows in byte order, from a quorum; rows on which the quorum
+/* One page of live, counted rows (or of all live ones) in byte order, from a quorum; rows on which the quorum
  * differs are read (and so repaired) one by one first. */
 struct row_range {
     struct slice after;      /* Exclusive lower bound (upper, when reverse); empty: none. */
@@ -95,6 +101,7 @@ struct row_range {
     struct slice delimiter;  /* Empty: none. Names that have it after the prefix fold into one entry. */
     bool         reverse;
     bool         with_tombstones;   /* For repair tools. */
+    bool         uncounted;  /* Live rows that are not counted are entries, too. */
     uint32_t     limit;      /* 1..ROW_PAGE_MAX */
 };
 struct row_entry {

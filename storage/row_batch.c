@@ -147,10 +147,10 @@ static void count_row(struct batch_row *row, int sign)
 {
     struct shard_record *r = &row->shard->state.record;
 
-    if (row_head_counted(&row->head)) {
+    if (row_head_counted(&row->head))
         r->count += sign;
+    if (row_head_counted(&row->head) || (row_head_live(&row->head) && row_hidden(row->name)))
         r->bytes += sign * (int64_t)row->head.size;
-    }
     r->hash ^= row_head_hash(&row->head, row->name);
 }
 
@@ -359,7 +359,8 @@ WAITS int row_batch_write(struct row_batch *batch, uint64_t lsn)
         if (row->dropped)
             row_cache_drop(&store->rows, row->key);
         else
-            row_cache_update(&store->rows, row->key, &row->head, row->data_set, row->data);
+            row_cache_update(&store->rows, row->key, &row->head, row->data_set, row->data,
+                             !store->running ? ROW_KEEP_NOTHING : row->keep ? ROW_KEEP_DATA : ROW_KEEP_HEAD);
     for (struct batch_shard *shard = batch->shards; shard; shard = shard->next)
         if (shard->dirty)
             shard_cache_put(store, &shard->state);

@@ -36,7 +36,7 @@ struct source {
 struct listing {
     struct row_target *target;
     struct slice       prefix, delimiter;
-    bool               reverse, tombstones;
+    bool               reverse, tombstones, uncounted;
     uint32_t           limit;
     int64_t            deadline;
     struct arena      *arena;
@@ -118,6 +118,7 @@ static bool ask(struct listing *l, bool meta)
     q->reverse = l->reverse;
     q->limit = l->limit + 1 - l->count;
     q->meta = meta;
+    q->uncounted = l->uncounted;
     message->head = &q->base;
     rpc_fan_send(&l->fan, replica, t->node[replica], METHOD_ROW_RANGE, t->epoch, message);
     rpc_message_unref(message);
@@ -367,6 +368,7 @@ WAITS static int fold_live(struct listing *l, struct slice fold, bool *ret_live)
     }
     sub->target = l->target;
     sub->limit = 1;
+    sub->uncounted = l->uncounted;
     sub->deadline = l->deadline;
     sub->arena = &arena;
     sub->entries = entries;
@@ -404,7 +406,7 @@ WAITS static int resolve(struct listing *l, const struct row_range_entry *e)
     }
     if (rc)
         return rc;
-    if (state.exists && state.value->counted)
+    if (state.exists && (state.value->counted || l->uncounted))
         return emit(l, e, state.ballot, state.value);
     return l->tombstones ? emit(l, e, state.ballot, state.exists ? state.value : NULL) : 0;
 }
@@ -417,7 +419,7 @@ WAITS static int take_settled(struct listing *l, const struct group *g)
 
     if (e->folded)
         return live ? emit(l, e, (struct ballot) { 0 }, NULL) : 0;
-    if (!live || !(e->flags & ROW_FLAG_COUNTED))
+    if (!live || !((e->flags & ROW_FLAG_COUNTED) || l->uncounted))
         return l->tombstones ? emit(l, e, e->ballot, NULL) : 0;
     if (!g->meta.data || row_digest_of(g->meta, SLICE_NONE).meta != e->digest.meta)
         return resolve(l, e);
@@ -581,6 +583,7 @@ WAITS int row_list(struct row_client *client, const struct shard *shard, const s
     l->delimiter = range->delimiter;
     l->reverse = range->reverse;
     l->tombstones = range->with_tombstones;
+    l->uncounted = range->uncounted;
     l->limit = range->limit;
     l->deadline = deadline;
     l->arena = arena;

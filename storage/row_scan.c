@@ -73,6 +73,12 @@ static struct slice fold_of(const struct row_scan *scan, struct slice name)
     return at ? slice_of(name.data, (size_t)(at - name.data) + scan->delimiter.size) : SLICE_NONE;
 }
 
+/* Does the page list it? What it does not list is reported as a bare ballot. */
+static bool entry_is(const struct row_scan *scan, const struct row_head *head)
+{
+    return scan->uncounted ? row_head_live(head) : row_head_counted(head);
+}
+
 static void covered(struct walk *w, struct slice name)
 {
     memcpy(w->last, name.data, name.size);
@@ -97,7 +103,7 @@ static bool visit_folded(struct walk *w, struct slice fold, struct slice name, c
         return !w->seek;
     }
     w->fold_digest.meta = XXH3_64bits_withSeed(&(uint64_t) { row_head_hash(head, name) }, 8, w->fold_digest.meta);
-    if (row_head_counted(head)) {
+    if (entry_is(w->scan, head)) {
         struct row_range_entry entry = { .folded = true, .name = fold, .witness = name, .ballot = head->accepted,
                                          .digest = w->fold_digest, .flags = head->flags };
         if (!emit(w, &entry, FOLD_RESERVE))
@@ -136,11 +142,11 @@ static bool visit_row(void *arg, struct slice key, struct slice value)
     if (name.size && !ballot_is_zero(head.accepted)) {
         struct row_range_entry entry = { .name = name, .ballot = head.accepted, .digest = head.digest,
                                          .flags = head.flags };
-        if (w->scan->meta && row_head_counted(&head))
+        if (w->scan->meta && entry_is(w->scan, &head))
             entry.meta = head.meta;
         if (!emit(w, &entry, FOLD_RESERVE))
             return false;
-        w->live += row_head_counted(&head);
+        w->live += entry_is(w->scan, &head);
     }
     covered(w, name);
     return true;

@@ -147,6 +147,7 @@ WAITS static int on_accept(void *ctx, const struct rpc_request *request, struct 
     op.ballot = (struct ballot) { q->time, q->node };
     op.config = (struct ballot) { q->config_time, q->config_node };
     op.repair = q->repair;
+    op.keep = q->keep;
     rc = row_store_submit(store, &op);
     row_store_leave(store);
     r->existed = op.existed;
@@ -232,6 +233,7 @@ WAITS static int scan_into(struct row_store *store, const Rs__RowRangeRequest *q
     scan->delimiter = slice_bin(&q->delimiter);
     scan->reverse = q->reverse;
     scan->meta = q->meta;
+    scan->uncounted = q->uncounted;
     scan->limit = q->limit;
     scan->out = buf->data;
     scan->out_capacity = buf->capacity;

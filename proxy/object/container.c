@@ -1,4 +1,5 @@
-/* proxy/object/container.c - containers: open, create, change, delete. See object.h for the states. */
+/* proxy/object/container.c - containers: open, create, change, list. See object.h for the states; config.c has the
+ * configuration row, container_delete.c the end. */
 #include <stdlib.h>
 
 #include "base/counter.h"
@@ -72,113 +73,6 @@ static int container_new(struct object_service *s, const uint8_t *id, const stru
     return 0;
 }
 
-/* --- The configuration row. --- */
-
-enum edit_kind { EDIT_CHANGE, EDIT_SEAL, EDIT_UNSEAL, EDIT_KILL };
-struct config_edit {
-    enum edit_kind               kind;
-    const struct config_changes *changes;
-    struct ballot                expect;   /* UNSEAL and KILL apply to this version only. */
-    uint64_t                     now_us;
-};
-
-static int config_change(Rs__ContainerConfig *config, const struct config_edit *edit, struct arena *arena,
-                         struct error *err)
-{
-    const struct config_changes *changes = edit->changes;
-
-    if (config->state != RS__CONTAINER_CONFIG__STATE__LIVE)
-        return error_set(err, -E_CONFLICT, "the container is being deleted");
-    if (changes && changes->read_acl)
-        config->read_acl = pb_data(*changes->read_acl);
-    if (changes && changes->write_acl)
-        config->write_acl = pb_data(*changes->write_acl);
-    config->modified_us = edit->now_us;
-    return meta_merge(config->meta, config->n_meta, changes ? changes->meta : NULL, changes ? changes->meta_count : 0,
-                      arena, &config->meta, &config->n_meta, err);
-}
-
-static int config_move(Rs__ContainerConfig *config, const struct config_edit *edit, bool expected, struct error *err)
-{
-    bool sealed = config->state == RS__CONTAINER_CONFIG__STATE__SEALED;
-
-    if (edit->kind == EDIT_SEAL) {
-        /* A younger seal has a deleter at work; an older one's is taken over. */
-        if (sealed && edit->now_us < config->state_us + CONTAINER_SEAL_TIMEOUT_MS * UINT64_C(1000))
-            return error_set(err, -E_CONFLICT, "the container is being deleted");
-        config->state = RS__CONTAINER_CONFIG__STATE__SEALED;
-    } else if (!sealed || !expected) {
-        return error_set(err, -E_CONFLICT, "the container's state changed");
-    } else if (edit->kind == EDIT_UNSEAL) {
-        config->state = RS__CONTAINER_CONFIG__STATE__LIVE;
-    } else {
-        /* What stays of a deleted container: its names are needed to finish the deletion. */
-        config->state = RS__CONTAINER_CONFIG__STATE__DEAD;
-        config->n_meta = 0;
-        config->read_acl = config->write_acl = pb_data(SLICE_NONE);
-    }
-    config->state_us = edit->now_us;
-    return 0;
-}
-
-static int config_value(const Rs__ContainerConfig *config, struct arena *arena, Rs__RowValue **ret_value,
-                        struct error *err)
-{
-    struct slice  meta = pack_in(arena, &config->base);
-    Rs__RowValue *value = arena_new(arena, Rs__RowValue);
-
-    if (!meta.data || !value)
-        return error_set(err, -ENOMEM, "the container's configuration is too large");
-    rs__row_value__init(value);
-    value->meta = pb_data(meta);
-    value->size = config->state != RS__CONTAINER_CONFIG__STATE__LIVE;   /* Replicas refuse object writes. */
-    *ret_value = value;
-    return 0;
-}
-
-static int config_decide(void *ctx, const struct row_state *now, struct arena *arena, Rs__RowValue **ret_value,
-                         struct error *err)
-{
-    const struct config_edit *edit = ctx;
-    ProtobufCAllocator        allocator = arena_allocator(arena);
-    Rs__ContainerConfig      *config;
-    int                       rc;
-
-    if (!now->exists)
-        return error_set(err, -ENOENT, "there is no such container");
-    config = rs__container_config__unpack(&allocator, now->value->meta.len, now->value->meta.data);
-    if (!config)
-        return error_set(err, -E_CORRUPT, "the container's configuration can't be read");
-    if (config->state == RS__CONTAINER_CONFIG__STATE__DEAD)
-        return error_set(err, -ENOENT, "there is no such container");
-    if (edit->kind == EDIT_CHANGE)
-        rc = config_change(config, edit, arena, err);
-    else
-        rc = config_move(config, edit, ballot_compare(now->ballot, edit->expect) == 0, err);
-    return rc ? rc : config_value(config, arena, ret_value, err);
-}
-
-WAITS static int config_update(struct object_service *s, const uint8_t *id, const struct policy *policy,
-                               struct config_edit *edit, int64_t deadline, struct ballot *ret_ballot,
-                               struct error *err)
-{
-    struct arena  arena;
-    struct held   held;
-    struct ballot ballot;
-    int           rc = held_container(s, id, policy, (struct ballot) { 0, 0 }, &held, err);
-
-    if (rc)
-        return rc;
-    arena_init(&arena, CONTAINER_ARENA_MAX);
-    edit->now_us = service_now_us(s);
-    rc = row_update(s->options.rows, &held.shard, SLICE_NONE, config_decide, edit, deadline, &arena, NULL, &ballot, err);
-    held_drop(&held);
-    arena_done(&arena);
-    if (rc == 0 && ret_ballot)
-        *ret_ballot = ballot;
-    return rc;
-}
-
 /* --- The account's entry. --- */
 
 struct entry_edit {
@@ -239,9 +133,8 @@ WAITS static int entry_update(struct object_service *s, struct slice account, st
     return rc;
 }
 
-/* Removes what points at a dead container. */
-WAITS static int dead_finish(struct object_service *s, struct slice account, struct slice name, const uint8_t *id,
-                             int64_t deadline, struct error *err)
+WAITS int dead_finish(struct object_service *s, struct slice account, struct slice name, const uint8_t *id,
+                      int64_t deadline, struct error *err)
 {
     struct entry_edit edit = { .id = id };
     int               rc = entry_update(s, account, name, &edit, deadline, err);
@@ -400,12 +293,7 @@ WAITS static int create_new(struct object_service *s, struct slice account, stru
     n.entry.created_us = n.config.created_us = n.config.modified_us = n.config.state_us = service_now_us(s);
     n.config.account = pb_data(account);
     n.config.name = pb_data(name);
-    if (changes && changes->read_acl)
-        n.config.read_acl = pb_data(*changes->read_acl);
-    if (changes && changes->write_acl)
-        n.config.write_acl = pb_data(*changes->write_acl);
-    rc = meta_merge(NULL, 0, changes ? changes->meta : NULL, changes ? changes->meta_count : 0, &arena,
-                    &n.config.meta, &n.config.n_meta, err);
+    rc = config_apply(&n.config, changes, true, &arena, err);
     if (rc == 0)
         rc = create_rows(s, &n, policy, &arena, deadline, err);
     if (rc == -EEXIST) {
@@ -415,6 +303,22 @@ WAITS static int create_new(struct object_service *s, struct slice account, stru
             (void)config_update(s, n.id, policy, &kill, deadline, NULL, NULL);
     }
     arena_done(&arena);
+    return rc;
+}
+
+/* Somebody who was deleting an earlier container of that name may have given the bucket's name back meanwhile: it is
+ * claimed again now that the container is there, which that one then notices. */
+WAITS static int created_claim(struct object_service *s, struct slice account, struct slice name,
+                               const struct config_changes *changes, int64_t deadline, struct error *err)
+{
+    bool mine = true;
+    int  rc = changes && changes->domain.size
+                  ? bucket_claim(s, changes->domain, name, account, deadline, &mine, err) : 0;
+
+    if (rc != -EEXIST || mine)
+        return rc == -EEXIST ? 0 : rc;
+    cache_drop(s, account, name, NULL);
+    (void)container_delete(s, account, name, deadline, NULL);
     return rc;
 }
 
@@ -432,6 +336,8 @@ int container_create(struct object_service *s, struct slice account, struct slic
                             err);
             if (rc == -EEXIST)
                 continue;
+            if (rc == 0)
+                rc = created_claim(s, account, name, changes, deadline, err);
             if (rc == 0) {
                 cache_drop(s, account, name, NULL);
                 *ret_created = true;
@@ -465,75 +371,6 @@ int container_update(struct object_service *s, struct container *container, cons
     return rc;
 }
 
-/* --- Delete. --- */
-
-/* 0: it is empty under this seal. */
-WAITS static int check_empty(struct object_service *s, struct container *c, struct ballot seal, int64_t deadline,
-                             struct error *err)
-{
-    struct row_range range = { .limit = 1 };
-    struct row_page  page;
-    struct arena     arena;
-    struct held      held;
-    int              rc = held_container(s, c->shard.id, c->policy, seal, &held, err);
-
-    if (rc)
-        return rc;
-    arena_init(&arena, CONTAINER_ARENA_MAX);
-    rc = row_list(s->options.rows, &held.shard, &range, deadline, &arena, &page, err);
-    if (rc == 0 && page.count > 0)
-        rc = error_set(err, -E_CONFLICT, "the container is not empty");
-    held_drop(&held);
-    arena_done(&arena);
-    return rc;
-}
-
-WAITS static int delete_open(struct object_service *s, struct container *c, int64_t deadline, struct error *err)
-{
-    struct config_edit seal = { .kind = EDIT_SEAL }, next = { .kind = EDIT_KILL };
-    int                rc;
-
-    /* Cheap refusal before anybody is disturbed. */
-    rc = check_empty(s, c, c->shard.config, deadline, err);
-    if (rc)
-        return rc;
-    rc = config_update(s, c->shard.id, c->policy, &seal, deadline, &next.expect, err);
-    if (rc)
-        return rc;
-    rc = check_empty(s, c, next.expect, deadline, err);
-    if (rc) {
-        next.kind = EDIT_UNSEAL;
-        (void)config_update(s, c->shard.id, c->policy, &next, deadline, NULL, NULL);
-        return rc;
-    }
-    rc = config_update(s, c->shard.id, c->policy, &next, deadline, NULL, err);
-    if (rc)
-        return rc;
-    rc = dead_finish(s, c->account, c->name, c->shard.id, deadline, err);
-    if (rc == 0)
-        stats_dirty(s, c);   /* The flow finds it dead and removes its statistics. */
-    return rc;
-}
-
-int container_delete(struct object_service *s, struct slice account, struct slice name, int64_t deadline,
-                     struct error *err)
-{
-    struct container *c;
-    int               rc = 0;
-
-    for (int attempt = 0; attempt < 3; attempt++) {
-        rc = container_open(s, account, name, true, deadline, &c, err);
-        if (rc)
-            return rc;
-        rc = delete_open(s, c, deadline, err);
-        cache_drop(s, account, name, NULL);
-        container_unref(c);
-        if (rc != -E_STALE)
-            break;
-    }
-    return rc;
-}
-
 /* --- What it holds. --- */
 
 int container_stats(struct object_service *s, struct container *c, int64_t deadline, struct shard_stats *ret_stats,
@@ -551,17 +388,36 @@ int container_stats(struct object_service *s, struct container *c, int64_t deadl
     return rc;
 }
 
+/* Only names that clients gave; hidden rows lie before them. False: nothing is left. */
+static bool visible_range(const struct row_range *range, struct row_range *ret)
+{
+    struct slice *low = range->reverse ? &ret->before : &ret->after;
+    struct slice  high = range->reverse ? range->after : range->before;
+
+    *ret = *range;
+    if (row_hidden(range->prefix) || row_hidden(high))
+        return false;
+    if (slice_compare(*low, HIDDEN_LAST) < 0)
+        *low = HIDDEN_LAST;
+    return true;
+}
+
 int container_list(struct object_service *s, struct container *c, const struct row_range *range, int64_t deadline,
                    struct arena *arena, struct row_page *ret_page, struct error *err)
 {
-    struct held held;
-    int         rc = container_settled(c);
+    struct row_range visible;
+    struct held      held;
+    int              rc = container_settled(c);
 
+    if (rc == 0 && !visible_range(range, &visible)) {
+        *ret_page = (struct row_page) { .entries = NULL };
+        return 0;
+    }
     if (rc == 0)
         rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
     if (rc)
         return rc;
-    rc = row_list(s->options.rows, &held.shard, range, deadline, arena, ret_page, err);
+    rc = row_list(s->options.rows, &held.shard, &visible, deadline, arena, ret_page, err);
     held_drop(&held);
     return rc;
 }

@@ -202,6 +202,8 @@ WAITS int object_read_version(struct object_service *service, struct container *
                               struct arena *arena, struct object *ret_object, struct error *err);
 /* Bytes as a client sees them: of all parts, decrypted; a Swift manifest's own bytes. */
 uint64_t object_size(const struct object *object);
+/* The same for a listing's entry: 'stored' is its row's size. */
+uint64_t object_size_of(const Rs__ObjectMeta *meta, uint64_t stored);
 
 /* Versions and delete markers in the order of names, of one name the newest first; folded as container_list()
  * does. Starts after (after, after_version); after_version empty: after all versions of that name. */

@@ -84,8 +84,8 @@ int object_put_new(struct object_service *s, struct container *c, struct slice n
 
     if (size != UINT64_MAX && size > OBJECT_SIZE_MAX)
         return error_set(err, -E_LIMIT, "objects have at most %llu bytes", (unsigned long long)OBJECT_SIZE_MAX);
-    if (name.size == 0 || name.size > OBJECT_NAME_MAX)
-        return error_set(err, -EINVAL, "object names have 1 to %d bytes", OBJECT_NAME_MAX);
+    if (!name_valid(name))
+        return error_set(err, -EINVAL, "object names have 1 to %d bytes, none of them NUL", OBJECT_NAME_MAX);
     put = arena_new(arena, struct object_put);
     if (!put)
         return error_set(err, -ENOMEM, "out of memory");

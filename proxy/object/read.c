@@ -20,6 +20,8 @@ int object_read(struct object_service *s, struct container *c, struct slice name
     struct held        held;
     int                rc = container_settled(c);
 
+    if (rc == 0 && !name_valid(name))
+        rc = error_set(err, -ENOENT, "there is no such object");
     if (rc == 0)
         rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
     if (rc)
@@ -42,6 +44,16 @@ int object_read(struct object_service *s, struct container *c, struct slice name
         return error_set(err, -E_CORRUPT, "the object's metadata can't be read");
     *ret_object = o;
     return 0;
+}
+
+uint64_t object_size_of(const Rs__ObjectMeta *meta, uint64_t stored)
+{
+    return meta->upload.len ? meta->parts_size : meta->encryption ? meta->plain_size : stored;
+}
+
+uint64_t object_size(const struct object *object)
+{
+    return object_size_of(object->meta, object->size);
 }
 
 /* --- Bytes. --- */

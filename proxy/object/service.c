@@ -151,11 +151,11 @@ static size_t meta_find(Rs__MetaItem **items, size_t count, struct slice name)
     return i;
 }
 
-int meta_merge(Rs__MetaItem **items, size_t count, const struct meta_change *changes, uint32_t change_count,
-               struct arena *arena, Rs__MetaItem ***ret_items, size_t *ret_count, struct error *err)
+int items_merge(Rs__MetaItem **items, size_t count, const struct meta_change *changes, uint32_t change_count,
+                struct arena *arena, Rs__MetaItem ***ret_items, size_t *ret_count, struct error *err)
 {
     Rs__MetaItem **out;
-    size_t         n = count, total = 0;
+    size_t         n = count;
 
     out = arena_array(arena, Rs__MetaItem *, count + change_count + 1);
     if (!out)
@@ -179,6 +179,20 @@ int meta_merge(Rs__MetaItem **items, size_t count, const struct meta_change *cha
         if (at == n)
             n++;
     }
+    *ret_items = out;
+    *ret_count = n;
+    return 0;
+}
+
+int meta_merge(Rs__MetaItem **items, size_t count, const struct meta_change *changes, uint32_t change_count,
+               struct arena *arena, Rs__MetaItem ***ret_items, size_t *ret_count, struct error *err)
+{
+    Rs__MetaItem **out;
+    size_t         n, total = 0;
+    int            rc = items_merge(items, count, changes, change_count, arena, &out, &n, err);
+
+    if (rc)
+        return rc;
     for (size_t i = 0; i < n; i++)
         total += out[i]->name.len + out[i]->value.len;
     if (n > META_COUNT_MAX)
