@@ -333,6 +333,7 @@ int cloud_run(const struct cloud_plan *plan)
     struct error          err;
 
     cloud.plan = plan;
+    cloud.row_memory.limit = ROW_MEMORY_BYTES;
     arena_init(&cloud.arena, ARENA_LIMIT_DEFAULT);
     if (kernel_new(&options, &cloud.env, &err) != 0) {
         fprintf(stderr, "ringstack: %s\n", err.text);

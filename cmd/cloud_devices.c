@@ -47,7 +47,8 @@ static void stays_out(uint16_t id, const char *path, const char *why)
 WAITS static void open_device(struct cloud *cloud, uint32_t place)
 {
     const struct cloud_device *d = &cloud->plan->devices[place];
-    struct device_options      options = { .id = d->id, .path = d->path, .cluster_id = cloud->cluster_id };
+    struct device_options      options = { .id = d->id, .path = d->path, .cluster_id = cloud->cluster_id,
+                                           .row_memory = &cloud->row_memory };
     struct control_entry       entry;
     struct device             *device;
     struct error               err = { 0 };

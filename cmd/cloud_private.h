@@ -13,6 +13,7 @@
 #include "storage/device.h"
 #include "storage/gc.h"
 #include "storage/row.h"
+#include "storage/row_cache.h"
 
 enum { CLOUD_INDEX_RINGS_MAX = 8 };
 
@@ -34,6 +35,7 @@ struct cloud {
     uint32_t     index_rings;
 
     struct storage_service *service;
+    struct row_memory       row_memory;                  /* Hot rows of all devices. */
     struct device          *device[CLOUD_DEVICES_MAX];   /* By place in the plan; NULL: elsewhere, or not opened. */
     bool                    up[65536];                   /* By device id: in service as far as known here. */
 

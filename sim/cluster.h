@@ -16,6 +16,7 @@
 #include "storage/blob.h"
 #include "storage/device.h"
 #include "storage/row.h"
+#include "storage/row_cache.h"
 
 enum {
     CLUSTER_NODES_MAX = 16,
@@ -35,6 +36,7 @@ struct life {
     struct hlc              hlc;
     struct rpc             *rpc;
     struct storage_service *service;
+    struct row_memory       row_memory;
     struct device          *device;    /* NULL until it is open. */
     struct row_client      *rows;
     struct blob_client     *blobs;

@@ -273,7 +273,7 @@ WAITS static int open_parts(struct device *device, const struct device_options *
     if (rc)
         return rc;
     snprintf(path, sizeof path, "%s/journal", device->path);
-    rc = row_store_open(device, &journal, &device->rows, err);
+    rc = row_store_open(device, &journal, o->row_memory, &device->rows, err);
     if (rc == 0)
         rc = blob_store_open(device, o->volume_bytes, &device->blobs, err);
     return rc;

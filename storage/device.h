@@ -19,6 +19,8 @@
 #include "storage/journal.h"
 #include "storage/kv.h"
 
+struct row_memory;
+
 enum device_state { DEVICE_STARTING, DEVICE_IN_SERVICE, DEVICE_FAILED };
 enum { DEVICE_CHECK_MS = 1000 /* How often identity and free space are looked at. */ };
 
@@ -30,6 +32,7 @@ struct device_options {
     uint64_t                 journal_segment_bytes;   /* 0: default. */
     uint32_t                 journal_segments;
     uint64_t                 volume_bytes;  /* Size of a volume file; 0: 1 GiB. */
+    struct row_memory       *row_memory;    /* Where hot rows are kept, shared by devices; NULL: its own, smaller. */
     uint64_t                 reserve_bytes; /* Kept free for compaction and journal; 0: 256 MiB or 5%, the smaller. */
 };
 

@@ -22,7 +22,7 @@ COUNTER(kv_get_slow, "Index lookups that had to read from disk.");
 COUNTER(kv_write_slow, "Index writes that RocksDB wanted to delay.");
 
 enum {
-    CACHE_BYTES = 192 * 1024 * 1024,         /* Of the whole process. */
+    CACHE_BYTES = 96 * 1024 * 1024,          /* Of the whole process. */
     WRITE_BUFFER_BYTES = 16 * 1024 * 1024,
     LEVEL_BYTES = 128 * 1024 * 1024,         /* Of the first sorted level: as much as what comes down at once. */
     LEVEL0_FILES = 6,                        /* Flushed files that a compaction waits for. */

@@ -1,4 +1,4 @@
-/* storage/row_cache.c - the hot rows of one device, in memory. */
+/* storage/row_cache.c - the hot rows of the devices, in memory. */
 #include "storage/row_cache.h"
 
 #include <stdlib.h>
@@ -28,18 +28,24 @@ static struct cached_row **find(struct row_cache *cache, struct slice key, uint6
     return at;
 }
 
-static void unlink_use(struct row_cache *cache, struct cached_row *row)
+void row_cache_init(struct row_cache *cache, struct row_memory *memory)
 {
-    *(row->newer ? &row->newer->older : &cache->newest) = row->older;
-    *(row->older ? &row->older->newer : &cache->oldest) = row->newer;
+    cache->own.limit = ROW_CACHE_BYTES;
+    cache->memory = memory ? memory : &cache->own;
 }
 
-static void link_newest(struct row_cache *cache, struct cached_row *row)
+static void unlink_use(struct row_memory *memory, struct cached_row *row)
+{
+    *(row->newer ? &row->newer->older : &memory->newest) = row->older;
+    *(row->older ? &row->older->newer : &memory->oldest) = row->newer;
+}
+
+static void link_newest(struct row_memory *memory, struct cached_row *row)
 {
     row->newer = NULL;
-    row->older = cache->newest;
-    *(cache->newest ? &cache->newest->newer : &cache->oldest) = row;
-    cache->newest = row;
+    row->older = memory->newest;
+    *(memory->newest ? &memory->newest->newer : &memory->oldest) = row;
+    memory->newest = row;
 }
 
 static void remove_at(struct row_cache *cache, struct cached_row **at)
@@ -47,9 +53,17 @@ static void remove_at(struct row_cache *cache, struct cached_row **at)
     struct cached_row *row = *at;
 
     *at = row->next;
-    unlink_use(cache, row);
-    cache->bytes -= size_of(row);
+    unlink_use(cache->memory, row);
+    cache->memory->bytes -= size_of(row);
     free(row);
+}
+
+/* The row used longest ago, of whichever device. */
+static void remove_oldest(struct row_memory *memory)
+{
+    struct cached_row *row = memory->oldest;
+
+    remove_at(row->cache, find(row->cache, slice_of(row->bytes, row->key_size), row->hash));
 }
 
 const struct cached_row *row_cache_get(struct row_cache *cache, struct slice key)
@@ -61,9 +75,9 @@ const struct cached_row *row_cache_get(struct row_cache *cache, struct slice key
         return NULL;
     }
     counter_inc(row_cache_hits);
-    if (row != cache->newest) {
-        unlink_use(cache, row);
-        link_newest(cache, row);
+    if (row != cache->memory->newest) {
+        unlink_use(cache->memory, row);
+        link_newest(cache->memory, row);
     }
     return row;
 }
@@ -107,29 +121,28 @@ void row_cache_put(struct row_cache *cache, struct slice key, const struct row_h
     row = row_new(key, hash, head, has_data, bytes);
     if (!row)
         return;
+    row->cache = cache;
     row->next = cache->bucket[hash % ROW_CACHE_BUCKETS];
     cache->bucket[hash % ROW_CACHE_BUCKETS] = row;
-    link_newest(cache, row);
-    cache->bytes += size_of(row);
-    while (cache->bytes > ROW_CACHE_BYTES) {
-        struct cached_row *oldest = cache->oldest;
-        remove_at(cache, find(cache, slice_of(oldest->bytes, oldest->key_size), oldest->hash));
-    }
+    link_newest(cache->memory, row);
+    cache->memory->bytes += size_of(row);
+    while (cache->memory->bytes > cache->memory->limit)
+        remove_oldest(cache->memory);
 }
 
 void row_cache_update(struct row_cache *cache, struct slice key, const struct row_head *head, bool data_changed,
-                      struct slice data)
+                      struct slice data, enum row_keep keep)
 {
     struct cached_row *row = *find(cache, key, hash_of(key));
 
-    if (!row)
-        return;   /* What was only written is not hot, and the index has it in memory. */
-    if (row->has_data && !data_changed) {
+    if (row && row->has_data && !data_changed) {
         /* Only a promise came: the entry stays what it is. */
         row->head.promised = head->promised;
         return;
     }
-    row_cache_put(cache, key, head, row->has_data && data_changed ? &data : NULL);
+    if (row || keep != ROW_KEEP_NOTHING)
+        row_cache_put(cache, key, head,
+                      data_changed && (keep == ROW_KEEP_DATA || (row && row->has_data)) ? &data : NULL);
 }
 
 void row_cache_drop(struct row_cache *cache, struct slice key)
@@ -142,6 +155,7 @@ void row_cache_drop(struct row_cache *cache, struct slice key)
 
 void row_cache_clear(struct row_cache *cache)
 {
-    while (cache->oldest)
-        remove_at(cache, find(cache, slice_of(cache->oldest->bytes, cache->oldest->key_size), cache->oldest->hash));
+    for (uint32_t i = 0; i < ROW_CACHE_BUCKETS; i++)
+        while (cache->bucket[i])
+            remove_at(cache, &cache->bucket[i]);
 }

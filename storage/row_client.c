@@ -306,6 +306,7 @@ bool row_send_accept(struct rpc_fan *fan, struct row_target *target, uint8_t rep
     q->replicas = target->replicas;
     q->repair = proposal->repair;
     q->meta_size = proposal->meta_size;
+    q->keep = replica == target->order[0];   /* Where row_read.c asks for the value. */
     message->head = &q->base;
     return send(fan, target, replica, replica, METHOD_ROW_ACCEPT, message);
 }

@@ -341,6 +341,7 @@ static int judge_accept(struct commit *c, struct row_op *op, struct batch_shard 
         record.data = arena_dup(&c->batch.arena, op->data);
     }
     memcpy(record.shard, op->shard, SHARD_ID_BYTES);
+    row->keep = op->keep;
     return decide(c, shard, row, &record);
 }
 
@@ -605,8 +606,8 @@ WAITS static int read_applied(struct row_store *store, struct error *err)
     return rc;
 }
 
-WAITS int row_store_open(struct device *device, const struct journal_options *journal, struct row_store **ret_store,
-                         struct error *err)
+WAITS int row_store_open(struct device *device, const struct journal_options *journal, struct row_memory *memory,
+                         struct row_store **ret_store, struct error *err)
 {
     struct row_store      *store = calloc(1, sizeof *store);
     struct journal_options options = *journal;
@@ -619,6 +620,7 @@ WAITS int row_store_open(struct device *device, const struct journal_options *jo
     }
     store->device = device;
     store->env = device->env;
+    row_cache_init(&store->rows, memory);
     rc = read_applied(store, err);
     if (rc == 0) {
         options.applied_lsn = store->applied;

@@ -10,9 +10,10 @@
 
 #include "storage/device.h"
 
-/* Called by device_open(): replays the journal into device->kv and starts the committer. */
-WAITS int row_store_open(struct device *device, const struct journal_options *journal, struct row_store **ret_store,
-                         struct error *err);
+/* Called by device_open(): replays the journal into device->kv and starts the committer. 'memory': see
+ * struct device_options. */
+WAITS int row_store_open(struct device *device, const struct journal_options *journal, struct row_memory *memory,
+                         struct row_store **ret_store, struct error *err);
 /* Stops the committer, flushes the index and trims the journal. */
 WAITS struct row_store *row_store_close(struct row_store *store);
 /* Registers the METHOD_ROW_* and METHOD_SHARD_* handlers; requests name the device. */

@@ -151,7 +151,7 @@ WAITS void row_cluster_reopen(struct device *device)
     device->rows = NULL;
     row_store_close(rows);
     snprintf(path, sizeof path, "%s/journal", device->path);
-    if (row_store_open(device, &journal, &device->rows, &err)) {
+    if (row_store_open(device, &journal, NULL, &device->rows, &err)) {
         fprintf(stderr, "reopen of %u: %s\n", device->id, err.text);
         abort();
     }

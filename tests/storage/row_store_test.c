@@ -232,10 +232,11 @@ static void row_cache__stays_within_its_size_and_forgets_the_oldest(void **state
     char              name[16];
 
     (void)state;
+    row_cache_init(cache, NULL);
     for (int i = 0; i < 2 * ROW_CACHE_BYTES / 4000; i++) {
         snprintf(name, sizeof name, "k%05d", i);
         row_cache_put(cache, row_key_make(&key, ROW_KEY_HEAD, shard, slice_str(name)), &head, &bytes);
-        assert_true(cache->bytes <= ROW_CACHE_BYTES);
+        assert_true(cache->own.bytes <= ROW_CACHE_BYTES);
         /* One is used all the time. */
         assert_non_null(row_cache_get(cache, row_key_make(&key, ROW_KEY_HEAD, shard, SLICE("k00000"))));
     }
@@ -244,16 +245,76 @@ static void row_cache__stays_within_its_size_and_forgets_the_oldest(void **state
     /* A promise keeps the data; a new value brings its own. */
     struct slice k = row_key_make(&key, ROW_KEY_HEAD, shard, SLICE("k00000"));
     head.promised = (struct ballot) { 9, 9 };
-    row_cache_update(cache, k, &head, false, SLICE_NONE);
+    row_cache_update(cache, k, &head, false, SLICE_NONE, ROW_KEEP_NOTHING);
     assert_int_equal(row_cache_get(cache, k)->data.size, 4000);
     assert_int_equal(row_cache_get(cache, k)->head.promised.time, 9);
     head.data_size = 3;
-    row_cache_update(cache, k, &head, true, SLICE("new"));
+    row_cache_update(cache, k, &head, true, SLICE("new"), ROW_KEEP_NOTHING);
     assert_true(slice_equal(row_cache_get(cache, k)->data, SLICE("new")));
     row_cache_drop(cache, k);
     assert_null(row_cache_get(cache, k));
     row_cache_clear(cache);
-    assert_int_equal(cache->bytes, 0);
+    assert_int_equal(cache->own.bytes, 0);
+    free(cache);
+}
+
+static void row_cache__devices_share_the_room_and_the_oldest_of_all_gives_way(void **state)
+{
+    struct row_memory memory = { .limit = 100 * 1000 };
+    struct row_cache *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b);
+    struct row_head   head = { .accepted = { 1, 1 }, .data_size = 4000 };
+    uint8_t           data[4000] = { 0 };
+    struct slice      bytes = slice_of(data, sizeof data);
+    struct row_key    key;
+    char              name[16];
+
+    (void)state;
+    row_cache_init(a, &memory);
+    row_cache_init(b, &memory);
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "k%05d", i);
+        row_cache_put(i < 20 ? a : b, row_key_make(&key, ROW_KEY_HEAD, shard, slice_str(name)), &head, &bytes);
+        assert_true(memory.bytes <= memory.limit);
+        assert_true(i < 20 || row_cache_get(b, row_key_make(&key, ROW_KEY_HEAD, shard, slice_str(name))));
+    }
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "k%05d", i);
+        assert_null(row_cache_get(a, row_key_make(&key, ROW_KEY_HEAD, shard, slice_str(name))));
+    }
+    assert_null(row_cache_get(a, row_key_make(&key, ROW_KEY_HEAD, shard, SLICE("k00199"))));   /* The other's. */
+    row_cache_put(a, row_key_make(&key, ROW_KEY_HEAD, shard, SLICE("x")), &head, &bytes);
+    row_cache_clear(b);
+    assert_non_null(row_cache_get(a, row_key_make(&key, ROW_KEY_HEAD, shard, SLICE("x"))));
+    row_cache_clear(a);
+    assert_int_equal(memory.bytes, 0);
+    free(a);
+    free(b);
+}
+
+static void row_cache__keeps_what_is_written_as_it_is_told(void **state)
+{
+    struct row_cache        *cache = calloc(1, sizeof *cache);
+    struct row_head          head = { .accepted = { 1, 1 }, .data_size = 3 };
+    struct row_key           key;
+    struct slice             k = row_key_make(&key, ROW_KEY_HEAD, shard, SLICE("new"));
+    const struct cached_row *row;
+
+    (void)state;
+    row_cache_init(cache, NULL);
+    row_cache_update(cache, k, &head, true, SLICE("abc"), ROW_KEEP_NOTHING);
+    assert_null(row_cache_get(cache, k));
+    row_cache_update(cache, k, &head, true, SLICE("abc"), ROW_KEEP_HEAD);
+    row = row_cache_get(cache, k);
+    assert_true(row && !row->has_data);
+    row_cache_update(cache, k, &head, true, SLICE("abc"), ROW_KEEP_DATA);
+    row = row_cache_get(cache, k);
+    assert_true(row && row->has_data && slice_equal(row->data, SLICE("abc")));
+    /* A promise that came to a row without its data does not make it one that has it. */
+    row_cache_drop(cache, k);
+    row_cache_update(cache, k, &head, false, SLICE_NONE, ROW_KEEP_DATA);
+    row = row_cache_get(cache, k);
+    assert_true(row && !row->has_data);
+    row_cache_clear(cache);
     free(cache);
 }
 
@@ -267,6 +328,8 @@ int main(void)
         cmocka_unit_test(row_record__at_another_key_is_damage),
         cmocka_unit_test(row_key__after_a_prefix),
         cmocka_unit_test(row_cache__stays_within_its_size_and_forgets_the_oldest),
+        cmocka_unit_test(row_cache__devices_share_the_room_and_the_oldest_of_all_gives_way),
+        cmocka_unit_test(row_cache__keeps_what_is_written_as_it_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
