@@ -359,7 +359,8 @@ WAITS int row_batch_write(struct row_batch *batch, uint64_t lsn)
         if (row->dropped)
             row_cache_drop(&store->rows, row->key);
         else
-            row_cache_update(&store->rows, row->key, &row->head, row->data_set, row->data);
+            row_cache_update(&store->rows, row->key, &row->head, row->data_set, row->data,
+                             !store->running ? ROW_KEEP_NOTHING : row->keep ? ROW_KEEP_DATA : ROW_KEEP_HEAD);
     for (struct batch_shard *shard = batch->shards; shard; shard = shard->next)
         if (shard->dirty)
             shard_cache_put(store, &shard->state);

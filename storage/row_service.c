@@ -147,6 +147,7 @@ WAITS static int on_accept(void *ctx, const struct rpc_request *request, struct 
     op.ballot = (struct ballot) { q->time, q->node };
     op.config = (struct ballot) { q->config_time, q->config_node };
     op.repair = q->repair;
+    op.keep = q->keep;
     rc = row_store_submit(store, &op);
     row_store_leave(store);
     r->existed = op.existed;

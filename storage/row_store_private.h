@@ -41,7 +41,7 @@ struct row_op {
     struct slice      name;
     uint32_t          replicas;
     struct ballot     ballot, config;
-    bool              repair;
+    bool              repair, keep;
     struct row_digest digest;      /* ACCEPT, from here on. */
     uint8_t           flags;
     uint64_t          size, expires_s;
@@ -129,6 +129,7 @@ struct batch_row {
     struct row_head     head, before;   /* As it becomes; as the index has it. */
     struct slice        data;           /* When data_set; else the index has it. */
     bool                data_set, dirty, stored, dropped;
+    bool                keep;           /* Reads will ask here: cached with its data. */
 };
 struct batch_garbage {
     struct batch_garbage *next;
