@@ -423,6 +423,11 @@ void lifecycle_write(struct text *t, const struct lifecycle *l)
 
 /* --- Judging. --- */
 
+static struct slice bytes_of(ProtobufCBinaryData data)
+{
+    return slice_of(data.data, data.len);
+}
+
 static bool selects(const struct lifecycle_rule *rule, const struct lifecycle_subject *s)
 {
     if (!rule->enabled || !slice_starts(s->name, rule->prefix))
@@ -433,8 +438,9 @@ static bool selects(const struct lifecycle_rule *rule, const struct lifecycle_su
         return false;
     for (uint32_t i = 0; i < rule->tag_count; i++) {
         bool found = false;
-        for (uint32_t k = 0; k < s->tag_count && !found; k++)
-            found = slice_equal(s->tags[k].key, rule->tags[i].key) && slice_equal(s->tags[k].value, rule->tags[i].value);
+        for (size_t k = 0; k < s->tag_count && !found; k++)
+            found = slice_equal(bytes_of(s->tags[k]->name), rule->tags[i].key) &&
+                    slice_equal(bytes_of(s->tags[k]->value), rule->tags[i].value);
         if (!found)
             return false;
     }

@@ -5,6 +5,7 @@
 #ifndef PROXY_S3_LIFECYCLE_H
 #define PROXY_S3_LIFECYCLE_H
 
+#include "proto/object.pb-c.h"
 #include "proxy/s3/xml.h"
 
 enum {
@@ -59,14 +60,19 @@ struct lifecycle {
 int  lifecycle_parse(struct arena *arena, struct slice document, struct lifecycle **ret_lifecycle, struct error *err);
 void lifecycle_write(struct text *t, const struct lifecycle *lifecycle);
 
-enum lifecycle_kind { LIFECYCLE_CURRENT, LIFECYCLE_NONCURRENT, LIFECYCLE_MARKER /* a current delete marker */, LIFECYCLE_UPLOAD };
+enum lifecycle_kind {
+    LIFECYCLE_CURRENT,
+    LIFECYCLE_NONCURRENT,      /* Delete markers that were replaced, too. */
+    LIFECYCLE_MARKER,          /* A current delete marker. */
+    LIFECYCLE_UPLOAD
+};
 
 struct lifecycle_subject {
     enum lifecycle_kind         kind;
     struct slice                name;
     uint64_t                    size;          /* Bytes, as clients see them. */
-    const struct lifecycle_tag *tags;
-    uint32_t                    tag_count;
+    Rs__MetaItem *const        *tags;          /* As ObjectMeta has them. */
+    size_t                      tag_count;
     uint64_t                    since_us;      /* When it was written, began, or (noncurrent) was replaced. */
     uint32_t                    newer;         /* Noncurrent: noncurrent versions of the object that are newer. */
     bool                        alone;         /* Marker: there are no other versions of the object. */
