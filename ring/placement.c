@@ -7,7 +7,8 @@
  *   1. lifted slots of the parent go to a child each;
  *   2. partitions with too many replicas in a child lose one to a sibling;
  *   3. children over their target lose slots to those under it, directly or by
- *      a chain of swaps where the partitions in question are in both already.
+ *      a chain of swaps where the partitions in question are in both already
+ *      (placement_balance.c).
  *
  * A lifted slot may be sent on freely, any other only if its partition has not
  * moved yet. Slots are taken from devices that have too many wherever possible,
@@ -18,41 +19,10 @@
  * partitions apart, and cut it into arcs, one a child: then no arc has more of
  * a partition than it must. Each parent shuffles its own circle, so that any
  * two devices share about as many partitions as any two others. */
-#include "ring/placement.h"
+#include "ring/placement_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
-
-enum {
-    CHAIN_MAX = 4,              /* Moves in one chain of swaps; longer ones cost more than they mend. */
-    CHAIN_LOOKS = 1 << 24       /* Slots looked at for chains in one run: well under a second. */
-};
-
-static const uint32_t LIFTED = 1u << 31;   /* Set in 'place' of a slot that left its device. */
-
-struct run {
-    struct placement *p;
-    struct tier      *tier;
-    const struct tiers *tiers;
-    size_t            slots;
-    uint32_t         *place;      /* By slot: its tier, maybe with LIFTED; TIER_NONE: no such slot. */
-    uint32_t         *above[TIER_LEVELS]; /* By tier: as in 'tier', packed for the loops over all slots. */
-    size_t            lifted;     /* How many slots are. */
-    uint32_t         *lifted_in;  /* By tier of the level at work: how many of its slots are. */
-    bool              listed;     /* 'held' is filled. */
-    uint32_t         *list;       /* Lifted slots by parent. */
-    uint32_t         *begin;      /* By tier: where its run in 'list' begins. */
-    uint32_t         *heap;       /* Siblings as a heap, neediest first, at their own places. */
-    uint32_t         *heap_at;    /* By tier: index in 'heap'. */
-    uint8_t          *some_least; /* By tier: a child must hold something of every partition. */
-    uint32_t         *count;      /* By tier: replicas of the partition in question. */
-    uint32_t         *held;       /* Slots by leaf, as they were when first asked for. */
-    uint32_t         *held_begin; /* By leaf index, and one past. */
-    uint32_t         *from_slot, *from_tier, *queue;   /* Search for chains. */
-    uint32_t         *runs;       /* First slots of the partitions on a circle. */
-    uint32_t          chain_looks;
-    uint64_t          random;
-};
 
 static uint64_t draw(struct run *run, uint64_t below)
 {
@@ -60,7 +30,7 @@ static uint64_t draw(struct run *run, uint64_t below)
     return (uint64_t)((unsigned __int128)tier_mix(run->random) * below >> 64);
 }
 
-static void shuffle(struct run *run, uint32_t *list, size_t count)
+void placement_shuffle(struct run *run, uint32_t *list, size_t count)
 {
     for (size_t i = count; i > 1; i--) {
         size_t   j = draw(run, i);
@@ -68,27 +38,6 @@ static void shuffle(struct run *run, uint32_t *list, size_t count)
         list[i - 1] = list[j];
         list[j] = t;
     }
-}
-
-static inline uint32_t tier_at(const struct run *run, size_t slot, int level)
-{
-    return run->above[level][run->place[slot] & ~LIFTED];
-}
-
-static inline bool is_lifted(const struct run *run, size_t slot)
-{
-    return run->place[slot] & LIFTED;
-}
-
-/* Slots that the partition has, whatever their state. */
-static inline unsigned slots_of(const struct run *run, uint32_t partition)
-{
-    return run->p->replicas - (partition >= run->p->full);
-}
-
-static inline int64_t need_of(const struct run *run, uint32_t tier)
-{
-    return (int64_t)run->tier[tier].target - (int64_t)run->tier[tier].now;
 }
 
 /* The heap of the siblings of 'tier', and its size. */
@@ -158,7 +107,7 @@ static void count_in(struct run *run, uint32_t tier, int change)
 }
 
 /* Counts the partition's replicas by tier of a level; uncount() undoes it. */
-static void count_partition(struct run *run, uint32_t partition, int level)
+void placement_count(struct run *run, uint32_t partition, int level)
 {
     size_t first = (size_t)partition * run->p->replicas;
 
@@ -169,7 +118,7 @@ static void count_partition(struct run *run, uint32_t partition, int level)
     }
 }
 
-static void uncount_partition(struct run *run, uint32_t partition, int level)
+void placement_uncount(struct run *run, uint32_t partition, int level)
 {
     size_t first = (size_t)partition * run->p->replicas;
 
@@ -181,7 +130,7 @@ static void uncount_partition(struct run *run, uint32_t partition, int level)
 }
 
 /* Whether a device with weight beneath 'tier' is left that the partition is not on. */
-static bool has_room(const struct run *run, uint32_t partition, uint32_t tier)
+bool placement_has_room(const struct run *run, uint32_t partition, uint32_t tier)
 {
     const struct tier *t = &run->tier[tier];
     uint32_t           used = run->count[tier];
@@ -200,14 +149,14 @@ static bool has_room(const struct run *run, uint32_t partition, uint32_t tier)
 /* A child for one more replica of the partition whose replicas are counted:
  * first one that should have more of it, then the neediest that may. With
  * 'needy', only one below its target. TIER_NONE if there is none. */
-static uint32_t choose_child(struct run *run, uint32_t parent, uint32_t partition, bool needy)
+uint32_t placement_choose(struct run *run, uint32_t parent, uint32_t partition, bool needy)
 {
     const struct tier *t = &run->tier[parent];
     uint32_t          *heap, size, popped[RING_SET_MAX + 1], pops = 0, best = TIER_NONE;
 
     if (run->some_least[parent])
         for (uint32_t c = t->child; c < t->child + t->children; c++)
-            if (run->count[c] < run->tier[c].least && has_room(run, partition, c) &&
+            if (run->count[c] < run->tier[c].least && placement_has_room(run, partition, c) &&
                 (!needy || need_of(run, c) > 0) && (best == TIER_NONE || needier(run, c, best)))
                 best = c;
     if (best != TIER_NONE)
@@ -219,7 +168,7 @@ static uint32_t choose_child(struct run *run, uint32_t parent, uint32_t partitio
         uint32_t top = heap[0];
         if (needy && need_of(run, top) <= 0)
             break;
-        if (run->count[top] < run->tier[top].most && has_room(run, partition, top)) {
+        if (run->count[top] < run->tier[top].most && placement_has_room(run, partition, top)) {
             best = top;
             break;
         }
@@ -245,7 +194,7 @@ static uint32_t choose_any(const struct run *run, uint32_t parent, uint32_t part
 
     for (uint32_t c = t->child; c < t->child + t->children; c++) {
         int64_t over = (int64_t)run->count[c] - (int64_t)run->tier[c].most;
-        if (has_room(run, partition, c) &&
+        if (placement_has_room(run, partition, c) &&
             (over < best_over || (over == best_over && needier(run, c, best)))) {
             best = c;
             best_over = over;
@@ -255,7 +204,7 @@ static uint32_t choose_any(const struct run *run, uint32_t parent, uint32_t part
 }
 
 /* Takes a slot out of 'from' and lets it belong to its sibling 'to'. */
-static void shift(struct run *run, size_t slot, uint32_t from, uint32_t to)
+void placement_shift(struct run *run, size_t slot, uint32_t from, uint32_t to)
 {
     if (!is_lifted(run, slot)) {
         uint32_t leaf = run->place[slot];
@@ -293,7 +242,7 @@ static bool place_circle(struct run *run, uint32_t parent, uint32_t *list, size_
         length = (unsigned)(end - i);
         most = length > most ? length : most;
         least = length < least ? length : least;
-        shuffle(run, list + i, length);   /* No zone gets all the first replicas. */
+        placement_shuffle(run, list + i, length);   /* No zone gets all the first replicas. */
         run->runs[partitions++] = (uint32_t)i;
     }
     for (uint32_t c = t->child; c < t->child + t->children && t->level + 1 == TIER_DEVICE; c++)
@@ -301,7 +250,7 @@ static bool place_circle(struct run *run, uint32_t parent, uint32_t *list, size_
             return false;
     if (most - least > 1)
         return false;
-    shuffle(run, run->runs, partitions);
+    placement_shuffle(run, run->runs, partitions);
     if (most > least)   /* Partitions with one more go first, a round apart from their last. */
         for (size_t i = 0; i < partitions; i++) {
             uint32_t at = run->runs[i];
@@ -333,16 +282,16 @@ static void place_one_by_one(struct run *run, uint32_t parent, uint32_t *list, s
 {
     int level = run->tier[parent].level + 1;
 
-    shuffle(run, list, count);
+    placement_shuffle(run, list, count);
     for (size_t i = 0; i < count; i++) {
         uint32_t partition = list[i] / run->p->replicas, to;
 
-        count_partition(run, partition, level);
-        to = choose_child(run, parent, partition, false);
+        placement_count(run, partition, level);
+        to = placement_choose(run, parent, partition, false);
         if (to == TIER_NONE)
             to = choose_any(run, parent, partition);
-        assert(to != TIER_NONE);   /* tiers_init() saw enough devices, has_room() keeps count. */
-        uncount_partition(run, partition, level);
+        assert(to != TIER_NONE);   /* tiers_init() saw enough devices, placement_has_room() keeps count. */
+        placement_uncount(run, partition, level);
         run->place[list[i]] = to | LIFTED;
         run->lifted_in[to]++;
         count_in(run, to, 1);
@@ -408,14 +357,14 @@ static bool disperse_from(struct run *run, uint32_t partition, uint32_t from)
     slot = slot_to_take(run, partition, from);
     if (slot == SIZE_MAX)
         return false;
-    to = choose_child(run, parent, partition, false);
+    to = placement_choose(run, parent, partition, false);
     if (to == TIER_NONE || to == from)
         return false;
     /* It must be a gain: a domain with too many has one less, or one more domain is used. */
     if (run->count[from] <= run->tier[from].most &&
         (run->count[to] >= run->tier[to].least || run->count[from] < run->count[to] + 2))
         return false;
-    shift(run, slot, from, to);
+    placement_shift(run, slot, from, to);
     return true;
 }
 
@@ -438,7 +387,7 @@ static void disperse_partition(struct run *run, uint32_t partition, int level)
     uint32_t from = TIER_NONE;
     bool     done = false;
 
-    count_partition(run, partition, level);
+    placement_count(run, partition, level);
     for (unsigned r = 0; r < count && !done; r++) {
         const struct tier *t;
         from = tier_at(run, first + r, level);
@@ -447,7 +396,7 @@ static void disperse_partition(struct run *run, uint32_t partition, int level)
         if (t->most > 0 && run->count[from] >= 2 && (run->count[from] > t->most || run->some_least[t->parent]))
             done = disperse_from(run, partition, from);
     }
-    uncount_partition(run, partition, level);
+    placement_uncount(run, partition, level);
     if (done)
         run->count[from] = 0;   /* The replica that moved was counted there. */
 }
@@ -463,205 +412,6 @@ static void disperse(struct run *run, int level)
     for (uint32_t partition = 0; partition < run->p->partitions; partition++)
         if (has_pair(run, run->place + (size_t)partition * run->p->replicas, slots_of(run, partition), level))
             disperse_partition(run, partition, level);
-}
-
-/* Step 3 for one slot: sends it from the overfull 'from' to a needy sibling. */
-static bool relieve(struct run *run, size_t slot, uint32_t from)
-{
-    uint32_t partition = (uint32_t)(slot / run->p->replicas);
-    int      level = run->tier[from].level;
-    uint32_t to;
-    bool     spare;
-
-    if (!is_lifted(run, slot) && run->p->rests[partition])
-        return false;
-    count_partition(run, partition, level);
-    spare = run->count[from] > run->tier[from].least;
-    to = choose_child(run, run->tier[from].parent, partition, true);
-    if (to != TIER_NONE && !spare && run->count[to] >= run->tier[to].least)
-        to = TIER_NONE;
-    uncount_partition(run, partition, level);
-    if (to == TIER_NONE)
-        return false;
-    shift(run, slot, from, to);
-    return true;
-}
-
-/* Whether every tier from the one below 'top' down to the leaf has too many. */
-static bool overfull_below(const struct run *run, uint32_t top, uint32_t leaf)
-{
-    for (int l = run->tier[top].level + 1; l < TIER_LEVELS; l++)
-        if (need_of(run, run->tier[leaf].above[l]) >= 0)
-            return false;
-    return true;
-}
-
-/* How picky drain() is about the device that a slot is taken from. */
-enum { OVERFULL_AT_ALL_LEVELS, OVERFULL, ANY_DEVICE, PICKS };
-
-static bool may_take(const struct run *run, uint32_t from, uint32_t leaf, int pick)
-{
-    if (need_of(run, from) >= 0)
-        return false;
-    return pick == ANY_DEVICE || (pick == OVERFULL ? need_of(run, leaf) < 0 : overfull_below(run, from, leaf));
-}
-
-/* Lists the slots by leaf that have not left theirs, those of overfull leaves shuffled. */
-static void list_held(struct run *run)
-{
-    uint32_t leaf0 = run->tiers->level[TIER_DEVICE], leaves = run->tiers->count - leaf0;
-
-    if (run->listed)
-        return;
-    run->listed = true;
-    for (size_t s = 0; s < run->slots; s++)
-        if (run->place[s] != TIER_NONE && !is_lifted(run, s))
-            run->held_begin[run->place[s] - leaf0 + 1]++;
-    for (uint32_t i = 0; i < leaves; i++)
-        run->held_begin[i + 1] += run->held_begin[i];
-    for (size_t s = 0; s < run->slots; s++)
-        if (run->place[s] != TIER_NONE && !is_lifted(run, s))
-            run->held[run->held_begin[run->place[s] - leaf0]++] = (uint32_t)s;
-    for (uint32_t i = leaves; i > 0; i--)
-        run->held_begin[i] = run->held_begin[i - 1];
-    run->held_begin[0] = 0;
-    for (uint32_t i = 0; i < leaves; i++)
-        if (need_of(run, leaf0 + i) < 0)
-            shuffle(run, run->held + run->held_begin[i], run->held_begin[i + 1] - run->held_begin[i]);
-}
-
-/* Step 3 for one overfull tier: what is lifted costs nothing to send on. */
-static void drain_lifted(struct run *run, uint32_t from)
-{
-    uint32_t parent = run->tier[from].parent;
-
-    for (uint32_t i = run->begin[parent]; i < run->begin[parent + 1] && need_of(run, from) < 0; i++)
-        if (run->place[run->list[i]] == (from | LIFTED))
-            relieve(run, run->list[i], from);
-}
-
-/* The same with slots that have to be lifted for it. */
-static void drain_held(struct run *run, uint32_t from)
-{
-    const struct tier *t = &run->tier[from];
-    uint32_t           leaf0 = run->tiers->level[TIER_DEVICE];
-
-    list_held(run);
-    for (int pick = 0; pick < PICKS; pick++)
-        for (uint32_t leaf = t->leaf; leaf < t->leaf + t->leaves; leaf++)
-            for (uint32_t i = run->held_begin[leaf - leaf0];
-                 i < run->held_begin[leaf - leaf0 + 1] && may_take(run, from, leaf, pick); i++)
-                if (run->place[run->held[i]] == leaf)
-                    relieve(run, run->held[i], from);
-}
-
-/* Marks the siblings that the slot could go to from 'from'; returns a needy one
- * if there is one, else TIER_NONE. */
-static uint32_t chain_look(struct run *run, size_t slot, uint32_t from, uint32_t *unseen, uint32_t *unseen_count,
-                           uint32_t *queued)
-{
-    uint32_t partition = (uint32_t)(slot / run->p->replicas), found = TIER_NONE;
-    int      level = run->tier[from].level;
-
-    count_partition(run, partition, level);
-    for (uint32_t i = 0; i < *unseen_count && run->count[from] > run->tier[from].least;) {
-        uint32_t to = unseen[i];
-        if (run->count[to] >= run->tier[to].most || !has_room(run, partition, to)) {
-            i++;
-            continue;
-        }
-        run->from_slot[to] = (uint32_t)slot;
-        run->from_tier[to] = from;
-        if (need_of(run, to) > 0) {
-            found = to;
-            break;
-        }
-        unseen[i] = unseen[--*unseen_count];
-        run->queue[(*queued)++] = to;
-    }
-    uncount_partition(run, partition, level);
-    return found;
-}
-
-/* Looks through the slots of 'from' for ways out of it; with 'free', only through
- * the lifted ones. */
-static uint32_t chain_step(struct run *run, uint32_t from, bool free, uint32_t *unseen, uint32_t *unseen_count,
-                           uint32_t *queued)
-{
-    const struct tier *t = &run->tier[from];
-    uint32_t           leaf0 = run->tiers->level[TIER_DEVICE], found = TIER_NONE;
-    uint32_t           held = run->held_begin[t->leaf - leaf0];
-    uint32_t           held_end = run->held_begin[t->leaf + t->leaves - leaf0];
-
-    for (uint32_t i = run->begin[t->parent];
-         i < run->begin[t->parent + 1] && run->lifted_in[from] && found == TIER_NONE; i++) {
-        if (run->chain_looks++ >= CHAIN_LOOKS)
-            break;
-        if (run->place[run->list[i]] == (from | LIFTED))
-            found = chain_look(run, run->list[i], from, unseen, unseen_count, queued);
-    }
-    for (uint32_t i = held; i < held_end && !free && found == TIER_NONE && run->chain_looks++ < CHAIN_LOOKS; i++)
-        if (!is_lifted(run, run->held[i]) && tier_at(run, run->held[i], t->level) == from &&
-            !run->p->rests[run->held[i] / run->p->replicas])
-            found = chain_look(run, run->held[i], from, unseen, unseen_count, queued);
-    return found;
-}
-
-/* Moves one slot along each step of the chain that ends at 'to'. */
-static bool chain_apply(struct run *run, uint32_t over, uint32_t to)
-{
-    uint32_t steps[CHAIN_MAX], count = 0;
-
-    for (uint32_t at = to; at != over; at = run->from_tier[at]) {
-        if (count == CHAIN_MAX)
-            return false;
-        for (uint32_t i = 0; i < count; i++)   /* A partition moves once; and its counts must hold. */
-            if (run->from_slot[steps[i]] / run->p->replicas == run->from_slot[at] / run->p->replicas)
-                return false;
-        steps[count++] = at;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        shift(run, run->from_slot[steps[i]], run->from_tier[steps[i]], steps[i]);
-    return true;
-}
-
-/* Step 3 by chains: a search in breadth from 'over' to any needy sibling. */
-static bool chain(struct run *run, uint32_t over, bool free)
-{
-    const struct tier *parent = &run->tier[run->tier[over].parent];
-    uint32_t          *unseen = run->queue + run->tiers->count, unseen_count = 0, queued = 0;
-
-    for (uint32_t c = parent->child; c < parent->child + parent->children; c++)
-        if (c != over && run->tier[c].most > 0)
-            unseen[unseen_count++] = c;
-    if (!free)
-        list_held(run);
-    run->queue[queued++] = over;
-    for (uint32_t i = 0; i < queued && run->chain_looks < CHAIN_LOOKS; i++) {
-        uint32_t to = chain_step(run, run->queue[i], free, unseen, &unseen_count, &queued);
-        if (to != TIER_NONE)
-            return chain_apply(run, over, to);
-    }
-    return false;
-}
-
-/* Step 3, the cheap ways first: they leave less to be done by the dear ones. */
-static void balance(struct run *run, int level)
-{
-    uint32_t first = run->tiers->level[level], end = run->tiers->level[level + 1];
-
-    for (uint32_t t = first; t < end; t++)
-        if (need_of(run, t) < 0 && run->lifted_in[t])
-            drain_lifted(run, t);
-    for (uint32_t t = first; t < end; t++)
-        while (need_of(run, t) < 0 && run->lifted_in[t] && run->chain_looks < CHAIN_LOOKS && chain(run, t, true))
-            ;
-    for (uint32_t t = first; t < end; t++)
-        if (need_of(run, t) < 0)
-            drain_held(run, t);
-    for (uint32_t t = first; t < end; t++)
-        while (need_of(run, t) < 0 && run->chain_looks < CHAIN_LOOKS && chain(run, t, false))
-            ;
 }
 
 /* Puts every slot where it is and counts; what has no device is lifted. */
@@ -794,7 +544,7 @@ int placement_run(struct placement *p, struct error *err)
     for (int level = TIER_REGION; level < TIER_LEVELS; level++) {
         place_lifted(&run, level);
         disperse(&run, level);
-        balance(&run, level);
+        placement_balance(&run, level);
     }
     if (p->placed || (run.lifted && is_gain(&run)))
         settle(&run);
