@@ -11,7 +11,7 @@
 #define PROXY_S3_CALL_H
 
 #include "base/text.h"
-#include "proxy/s3/action.h"
+#include "proxy/s3/acl.h"
 #include "proxy/s3/code.h"
 #include "proxy/s3/s3.h"
 
@@ -25,7 +25,6 @@ enum {
     S3_META_COUNT_MAX = 90,
     S3_KEY_MAX = OBJECT_NAME_MAX,
     S3_LIST_MAX = 1000,                  /* Entries of a page of any listing. */
-    S3_DELETE_MAX = 1000,                /* Keys of one DeleteObjects. */
     S3_DOCUMENT_MAX = 2 * 1024 * 1024,   /* Any XML or JSON body; single kinds have their own limits. */
     S3_REPLY_MAX = 4 * 1024 * 1024       /* A document that we write. */
 };
@@ -48,7 +47,8 @@ struct s3_operation {
 extern const struct s3_operation s3_operations[];
 extern const size_t              s3_operation_count;
 
-struct s3_body;                          /* chunked.h */
+struct s3_body;                          /* body.h */
+struct s3_auth;
 
 struct s3_call {
     struct s3             *s3;
@@ -62,11 +62,16 @@ struct s3_call {
     /* Who asks; NULL: nobody known (anonymous). The canonical id is who->project_id. A copy, in the arena. */
     const struct identity_context *who;
     bool                   query_auth, v2;       /* How it was signed: s3:authType, s3:signatureversion. */
+    bool                   post;                 /* A browser's form. */
     int64_t                signed_s;             /* Unix time of the signature; s3:signatureAge. */
-    struct s3_body        *body;                 /* Opened by auth.c; see s3_body_* below. */
+    const struct meta_change *tags;              /* Tags of a document or form, for policies; set before the bucket is opened. */
+    uint32_t               tag_count;
+    struct s3_auth        *auth;                 /* auth.h; NULL before s3_identify(). */
+    struct s3_body        *body;                 /* Opened by who.c; body.h, receive.h. */
     /* Of the bucket that was authorised last (s3_with_bucket, s3_bucket_open). */
     bool                   owner;                /* The requester acts as the bucket's owner. */
     bool                   ask_object;           /* The object's ACL or tags decide: s3_object_allowed(). */
+    bool                   ask_tags;             /* The policy looks at the object's tags. */
     struct { const char *name; struct slice value; } headers[S3_HEADERS_MAX];   /* Of every reply of this call: CORS. */
     uint32_t               header_count;
     struct error           err;
@@ -117,17 +122,31 @@ void s3_header_version(struct s3_call *c, const struct container *container, con
 /* The ETag as shown, without quotes: object_etag() plus "-parts". Lives in the arena. */
 struct slice s3_etag(struct s3_call *c, const Rs__ObjectMeta *meta);
 
-/* --- Who asks (auth.c). --- */
+/* --- Who asks (who.c, over auth.h). --- */
 /* Proves the signature, fills c->who, opens c->body. */
-WAITS int s3_authenticate(struct s3_call *c);
-WAITS void s3_authenticated_done(struct s3_call *c);   /* Closes what it opened. */
+int s3_identify(struct s3_call *c);
+/* Becomes this user, for as long as the call lasts (a form is signed inside its body). -ENOMEM. */
+int s3_become(struct s3_call *c, const struct identity_context *who);
+struct s3_auth_options;
+struct s3_auth_options s3_auth_options(struct s3_call *c);
 
-/* --- Bodies (body.c over chunked.h). --- */
+/* --- Bodies (who.c, over body.h). --- */
 /* The whole body, checked against Content-MD5, x-amz-content-sha256 and x-amz-checksum-*; for documents.
  * MaxMessageLengthExceeded past 'limit'. */
 WAITS int s3_document(struct s3_call *c, size_t limit, struct slice *ret_body);
 
 /* --- Buckets and access (access.c). --- */
+/* Documents of a bucket's configuration. "acl" is a packed Rs__Acl; the others are what a client reads back, as our own
+ * writers make it (access.c looks for "<BlockPublicAcls>true" and the like in it, without parsing). */
+#define S3_DOC_ACL           SLICE("acl")
+#define S3_DOC_POLICY        SLICE("policy")
+#define S3_DOC_OWNERSHIP     SLICE("ownership")
+#define S3_DOC_PUBLIC_ACCESS SLICE("public-access-block")
+#define S3_DOC_CORS          SLICE("cors")
+#define S3_DOC_LIFECYCLE     SLICE("lifecycle")
+#define S3_DOC_TAGGING       SLICE("tagging")
+#define S3_DOC_ENCRYPTION    SLICE("encryption")
+
 /* What is to be authorised; s3_need() makes that of the call's own operation. Who has the role reader in the owning
  * project may Get and List; an ACL allows what s3_action_permission() says. */
 struct s3_need {
@@ -138,6 +157,10 @@ struct s3_need s3_need(const struct s3_call *c);
 /* Opens a bucket by name and authorises. 0, S3_NO_SUCH_BUCKET, S3_ACCESS_DENIED, a code. Sets c->owner and
  * c->ask_object. 'fresh': not from the cache. Checks x-amz-expected-bucket-owner for the call's own bucket. */
 WAITS int s3_bucket_open(struct s3_call *c, const struct s3_need *need, bool fresh, struct container **ret_container);
+/* Only opens it (and checks x-amz-expected-bucket-owner): for operations that authorise by s3_may(), key by key. */
+WAITS int s3_bucket_find(struct s3_call *c, struct slice name, bool fresh, struct container **ret_container);
+/* After -E_STALE: '*container' becomes the bucket as it is now, if the requester still may; else it stays. */
+WAITS int s3_bucket_again(struct s3_call *c, const struct s3_need *need, struct container **container);
 /* Runs 'fn' with the call's bucket, authorised; after -E_STALE again with the bucket as it is then. 'fn' must not
  * have replied when it returns that. */
 typedef WAITS int (*s3_bucket_fn)(struct s3_call *c, struct container *container, void *arg);
@@ -151,6 +174,15 @@ int s3_object_missing(struct s3_call *c, const struct container *container, cons
 /* Whether policy and ACL of the bucket let the requester do this too, say s3:BypassGovernanceRetention. */
 bool s3_may(struct s3_call *c, const struct container *container, const struct s3_need *need,
             const Rs__ObjectMeta *meta);
+struct acl_headers s3_acl_headers(const struct s3_call *c);              /* x-amz-acl, x-amz-grant-*. */
+struct acl_names   s3_acl_names(struct s3_call *c);
+struct acl_person  s3_person(struct s3_call *c, struct slice project_id);   /* Name borrowed until the next wait: copied. */
+enum s3_ownership  s3_bucket_ownership(const struct container *container);
+struct public_access_block s3_bucket_block(const struct container *container);
+/* The bucket's ACL, or the private one of its owner; in the arena. NULL: no memory, or damaged. */
+Rs__Acl           *s3_bucket_acl(struct s3_call *c, const struct container *container);
+/* The ACL of an object ('meta' may have none), likewise. */
+Rs__Acl           *s3_object_acl(struct s3_call *c, const struct container *container, const Rs__ObjectMeta *meta);
 struct slice s3_account_of(struct s3_call *c);                           /* "AUTH_<project id>" of the requester; in the arena. */
 struct slice s3_project_of(const struct container *container);           /* The owner's canonical id. */
 bool s3_bucket_name_valid(struct slice name);                            /* AWS's rules for new buckets. */
@@ -161,13 +193,13 @@ int  s3_object_headers(struct s3_call *c, const struct container *container, Rs_
 /* If-Match and If-None-Match of a write. */
 int  s3_write_condition(struct s3_call *c, struct object_condition *ret_condition);
 /* x-amz-copy-source, decoded: bucket, key, version. */
-struct s3_source {
+struct s3_copy_from {
     struct slice       bucket, key;
     struct version_ref version;
 };
-int  s3_copy_source(struct s3_call *c, struct s3_source *ret_source);
+int  s3_copy_source(struct s3_call *c, struct s3_copy_from *ret_from);
 /* Opens, authorises and reads a copy's source with x-amz-copy-source-if-*. '*ret_container' becomes the caller's. */
-WAITS int s3_source_open(struct s3_call *c, const struct s3_source *source, struct container **ret_container,
+WAITS int s3_source_open(struct s3_call *c, const struct s3_copy_from *from, struct container **ret_container,
                          struct object *ret_object);
 bool s3_parse_u64(struct slice text, uint64_t *ret);                     /* Digits only, no overflow. */
 

@@ -3,6 +3,7 @@
 
 #include "base/counter.h"
 #include "base/log.h"
+#include "proxy/s3/auth.h"
 #include "proxy/s3/call.h"
 
 COUNTER(s3_requests, "Requests of the S3 dialect.");
@@ -15,12 +16,7 @@ static bool path_is_under(struct slice path, struct slice top)
 
 bool s3_claims(const struct http_request *rq)
 {
-    struct slice auth = http_header(rq, "Authorization");
-
-    if (slice_starts(auth, SLICE("AWS4-HMAC-SHA256")) || slice_starts(auth, SLICE("AWS ")))
-        return true;
-    if (rq->query_count && (http_query(rq, "X-Amz-Signature").data || http_query(rq, "X-Amz-Algorithm").data ||
-                            http_query(rq, "AWSAccessKeyId").data))
+    if (s3_auth_present(rq))
         return true;
     return !path_is_under(rq->path, SLICE("/v1")) && !path_is_under(rq->path, SLICE("/v1.0")) &&
            !path_is_under(rq->path, SLICE("/auth")) && !slice_equal(rq->path, SLICE("/info")) &&
@@ -151,9 +147,9 @@ WAITS static int serve(struct s3_call *c)
     if (rc == 0)
         rc = find_version(c);
     if (rc == 0)
-        rc = s3_authenticate(c);
-    if (rc == 0 && s3_header(c, "Origin").data && c->bucket.size)
-        rc = s3_cors_headers(c);
+        rc = s3_identify(c);
+    if (rc == 0 && s3_header(c, "Origin").data && c->bucket.size && s3_cors_headers(c) == -ENOMEM)
+        return -ENOMEM;   /* Any other failure the operation meets itself. */
     return rc ? rc : c->op->fn(c);
 }
 
@@ -178,5 +174,4 @@ void s3_handle(void *ctx, struct http_request *rq)
         else
             s3_reply_error(&c, rc);
     }
-    s3_authenticated_done(&c);
 }

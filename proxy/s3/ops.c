@@ -12,7 +12,7 @@
 const struct s3_operation s3_operations[] = {
     /* Objects: GET and HEAD. */
     OBJECT("GetObjectAttributes", "GET", "attributes", NULL, GET_OBJECT_ATTRIBUTES,
-           GET_OBJECT_VERSION_ATTRIBUTES, NULL),
+           GET_OBJECT_VERSION_ATTRIBUTES, s3_get_object_attributes),
     OBJECT("GetObjectAcl", "GET", "acl", NULL, GET_OBJECT_ACL, GET_OBJECT_VERSION_ACL, NULL),
     OBJECT("GetObjectTagging", "GET", "tagging", NULL, GET_OBJECT_TAGGING, GET_OBJECT_VERSION_TAGGING,
            NULL),
@@ -23,8 +23,8 @@ const struct s3_operation s3_operations[] = {
     OBJECT("GetObjectTorrent", "GET", "torrent", NULL, GET_OBJECT_TORRENT, GET_OBJECT_TORRENT, NULL),
     OBJECT("ListParts", "GET", "uploadId", NULL, LIST_MULTIPART_UPLOAD_PARTS, LIST_MULTIPART_UPLOAD_PARTS,
            NULL),
-    OBJECT("GetObject", "GET", NULL, NULL, GET_OBJECT, GET_OBJECT_VERSION, NULL),
-    OBJECT("HeadObject", "HEAD", NULL, NULL, GET_OBJECT, GET_OBJECT_VERSION, NULL),
+    OBJECT("GetObject", "GET", NULL, NULL, GET_OBJECT, GET_OBJECT_VERSION, s3_get_object),
+    OBJECT("HeadObject", "HEAD", NULL, NULL, GET_OBJECT, GET_OBJECT_VERSION, s3_get_object),
     /* Objects: PUT. */
     OBJECT("PutObjectAcl", "PUT", "acl", NULL, PUT_OBJECT_ACL, PUT_OBJECT_VERSION_ACL, NULL),
     OBJECT("PutObjectTagging", "PUT", "tagging", NULL, PUT_OBJECT_TAGGING, PUT_OBJECT_VERSION_TAGGING,
@@ -35,8 +35,8 @@ const struct s3_operation s3_operations[] = {
            NULL),
     OBJECT("UploadPartCopy", "PUT", "uploadId", "x-amz-copy-source", PUT_OBJECT, PUT_OBJECT, NULL),
     OBJECT("UploadPart", "PUT", "uploadId", NULL, PUT_OBJECT, PUT_OBJECT, NULL),
-    OBJECT("CopyObject", "PUT", NULL, "x-amz-copy-source", PUT_OBJECT, PUT_OBJECT, NULL),
-    OBJECT("PutObject", "PUT", NULL, NULL, PUT_OBJECT, PUT_OBJECT, NULL),
+    OBJECT("CopyObject", "PUT", NULL, "x-amz-copy-source", PUT_OBJECT, PUT_OBJECT, s3_copy_object),
+    OBJECT("PutObject", "PUT", NULL, NULL, PUT_OBJECT, PUT_OBJECT, s3_put_object),
     /* Objects: POST and DELETE. */
     OBJECT("CreateMultipartUpload", "POST", "uploads", NULL, PUT_OBJECT, PUT_OBJECT, NULL),
     OBJECT("CompleteMultipartUpload", "POST", "uploadId", NULL, PUT_OBJECT, PUT_OBJECT, NULL),
@@ -46,7 +46,7 @@ const struct s3_operation s3_operations[] = {
            ABORT_MULTIPART_UPLOAD, NULL),
     OBJECT("DeleteObjectTagging", "DELETE", "tagging", NULL, DELETE_OBJECT_TAGGING,
            DELETE_OBJECT_VERSION_TAGGING, NULL),
-    OBJECT("DeleteObject", "DELETE", NULL, NULL, DELETE_OBJECT, DELETE_OBJECT_VERSION, NULL),
+    OBJECT("DeleteObject", "DELETE", NULL, NULL, DELETE_OBJECT, DELETE_OBJECT_VERSION, s3_delete_object),
 
     /* Buckets: GET and HEAD. */
     BUCKET("GetBucketAcl", "GET", "acl", GET_BUCKET_ACL, NULL),
@@ -61,7 +61,7 @@ const struct s3_operation s3_operations[] = {
     BUCKET("GetBucketEncryption", "GET", "encryption", GET_ENCRYPTION_CONFIGURATION, NULL),
     BUCKET("GetObjectLockConfiguration", "GET", "object-lock", GET_BUCKET_OBJECT_LOCK_CONFIGURATION, NULL),
     BUCKET("GetBucketRequestPayment", "GET", "requestPayment", GET_BUCKET_REQUEST_PAYMENT, NULL),
-    BUCKET("GetBucketLocation", "GET", "location", GET_BUCKET_LOCATION, NULL),
+    BUCKET("GetBucketLocation", "GET", "location", GET_BUCKET_LOCATION, s3_get_bucket_location),
     BUCKET("GetBucketLogging", "GET", "logging", GET_BUCKET_LOGGING, NULL),
     BUCKET("GetBucketNotificationConfiguration", "GET", "notification", GET_BUCKET_NOTIFICATION, NULL),
     BUCKET("GetBucketReplication", "GET", "replication", GET_REPLICATION_CONFIGURATION, NULL),
@@ -73,9 +73,9 @@ const struct s3_operation s3_operations[] = {
     BUCKET("GetBucketIntelligentTieringConfiguration", "GET", "intelligent-tiering",
            GET_INTELLIGENT_TIERING, NULL),
     BUCKET("ListMultipartUploads", "GET", "uploads", LIST_BUCKET_MULTIPART_UPLOADS, NULL),
-    BUCKET("ListObjectVersions", "GET", "versions", LIST_BUCKET_VERSIONS, NULL),
-    BUCKET("ListObjects", "GET", NULL, LIST_BUCKET, NULL),
-    BUCKET("HeadBucket", "HEAD", NULL, LIST_BUCKET, NULL),
+    BUCKET("ListObjectVersions", "GET", "versions", LIST_BUCKET_VERSIONS, s3_list_versions),
+    BUCKET("ListObjects", "GET", NULL, LIST_BUCKET, s3_list_objects),
+    BUCKET("HeadBucket", "HEAD", NULL, LIST_BUCKET, s3_head_bucket),
     /* Buckets: PUT. */
     BUCKET("PutBucketAcl", "PUT", "acl", PUT_BUCKET_ACL, NULL),
     BUCKET("PutBucketVersioning", "PUT", "versioning", PUT_BUCKET_VERSIONING, NULL),
@@ -98,9 +98,9 @@ const struct s3_operation s3_operations[] = {
     BUCKET("PutBucketMetricsConfiguration", "PUT", "metrics", PUT_METRICS_CONFIGURATION, NULL),
     BUCKET("PutBucketIntelligentTieringConfiguration", "PUT", "intelligent-tiering",
            PUT_INTELLIGENT_TIERING, NULL),
-    BUCKET("CreateBucket", "PUT", NULL, CREATE_BUCKET, NULL),
+    BUCKET("CreateBucket", "PUT", NULL, CREATE_BUCKET, s3_create_bucket),
     /* Buckets: POST and DELETE. */
-    BUCKET("DeleteObjects", "POST", "delete", DELETE_OBJECT, NULL),
+    BUCKET("DeleteObjects", "POST", "delete", DELETE_OBJECT, s3_delete_objects),
     BUCKET("PostObject", "POST", NULL, PUT_OBJECT, NULL),
     BUCKET("DeleteBucketTagging", "DELETE", "tagging", PUT_BUCKET_TAGGING, NULL),
     BUCKET("DeleteBucketPolicy", "DELETE", "policy", DELETE_BUCKET_POLICY, NULL),
@@ -117,10 +117,10 @@ const struct s3_operation s3_operations[] = {
     BUCKET("DeleteBucketMetricsConfiguration", "DELETE", "metrics", PUT_METRICS_CONFIGURATION, NULL),
     BUCKET("DeleteBucketIntelligentTieringConfiguration", "DELETE", "intelligent-tiering",
            PUT_INTELLIGENT_TIERING, NULL),
-    BUCKET("DeleteBucket", "DELETE", NULL, DELETE_BUCKET, NULL),
+    BUCKET("DeleteBucket", "DELETE", NULL, DELETE_BUCKET, s3_delete_bucket),
 
     /* The service. POST is IAM, STS, SNS. */
-    { "ListBuckets", S3_SERVICE, "GET", NULL, NULL, S3_DO_LIST_ALL_MY_BUCKETS, S3_DO_NOTHING, NULL },
+    { "ListBuckets", S3_SERVICE, "GET", NULL, NULL, S3_DO_LIST_ALL_MY_BUCKETS, S3_DO_NOTHING, s3_list_buckets },
     { "ServicePost", S3_SERVICE, "POST", NULL, NULL, S3_DO_NOTHING, S3_DO_NOTHING, NULL },
 };
 const size_t s3_operation_count = sizeof s3_operations / sizeof *s3_operations;

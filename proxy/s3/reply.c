@@ -1,7 +1,7 @@
 /* proxy/s3/reply.c - answers: request ids, error documents, times, entity tags. */
 #include <stdio.h>
 
-#include "proxy/s3/call.h"
+#include "proxy/s3/object.h"
 #include "proxy/s3/xml.h"
 
 /* --- Beginning. --- */
@@ -15,6 +15,14 @@ void s3_begin(struct s3_call *c, int status)
     http_reply_header(c->rq, "x-amz-id-2", id);
     for (uint32_t i = 0; i < c->header_count; i++)
         http_reply_header(c->rq, c->headers[i].name, c->headers[i].value);
+}
+
+void s3_add_header(struct s3_call *c, const char *name, struct slice value)
+{
+    if (value.data && c->header_count < S3_HEADERS_MAX) {
+        c->headers[c->header_count].name = name;
+        c->headers[c->header_count++].value = value;
+    }
 }
 
 int s3_reply_empty(struct s3_call *c, int status)
@@ -140,18 +148,21 @@ void s3_header_date(struct s3_call *c, const char *name, uint64_t us)
     http_reply_header(c->rq, name, slice_str(date));
 }
 
-struct slice s3_etag(struct s3_call *c, const Rs__ObjectMeta *meta)
+struct slice s3_etag_in(struct arena *arena, const Rs__ObjectMeta *meta)
 {
-    char        *hex = arena_alloc(c->arena, 33);
+    char        *hex = arena_alloc(arena, 33);
     struct slice tag = SLICE_NONE;
 
     if (hex)
         object_etag(meta, hex, &tag);
-    if (hex && meta->upload.len && !memchr(tag.data, '-', tag.size)) {
-        char *with = arena_printf(c->arena, "%.*s-%u", SLICE_ARG(tag), meta->part_count);
-        tag = slice_str(with);
-    }
+    if (hex && meta->upload.len && !memchr(tag.data, '-', tag.size))
+        tag = slice_str(arena_printf(arena, "%.*s-%u", SLICE_ARG(tag), meta->part_count));
     return tag;
+}
+
+struct slice s3_etag(struct s3_call *c, const Rs__ObjectMeta *meta)
+{
+    return s3_etag_in(c->arena, meta);
 }
 
 void s3_header_etag(struct s3_call *c, const Rs__ObjectMeta *meta)

@@ -17,6 +17,8 @@ struct s3 {
     const char            *region;                 /* Signed for, and GetBucketLocation's; "us-east-1" is accepted beside it. */
     /* "BUCKET.<host>" names a bucket (virtual-host style), for each of these; NULL ends them. "localhost" always does. */
     const char            *hosts[S3_HOSTS_MAX + 1];
+    uint32_t               lifecycle_day_s;        /* Length of a lifecycle rule's day; 0: 86400. Tests shorten it. */
+    bool                   any_storage_class;      /* Names that are neither AWS's nor a policy's are kept as they are. */
 };
 
 /* AWS credentials, or a path that is not one of the Swift dialect's. */
