@@ -23,6 +23,12 @@ WAITS int config_store(struct s3_call *c, struct container *container, const str
 /* One document; an empty value removes it. */
 WAITS int config_store_document(struct s3_call *c, struct container *container, struct slice name, struct slice value);
 
+/* --- ACLs (bucket_state.c). --- */
+/* The ACL that a request sets, from its headers or 'document' (the body); checked against ownership controls and public
+ * access block. */
+int config_new_acl(struct s3_call *c, const struct container *container, struct slice document, bool of_bucket,
+                   const struct acl_person *owner, Rs__Acl **ret_acl);
+
 /* --- Objects (object_config.c). --- */
 /* Reads the call's object and version (without bytes), if the requester may; else with the fitting error. */
 WAITS int config_object_read(struct s3_call *c, struct container *container, struct object *ret_object);

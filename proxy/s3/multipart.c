@@ -1,5 +1,6 @@
 /* proxy/s3/multipart.c - multipart uploads: begin, list, complete, abort. Parts are sent in multipart_part.c. */
 #include "proxy/object/checksum.h"
+#include "proxy/s3/lifecycle.h"
 #include "proxy/s3/multipart.h"
 #include "proxy/s3/xml.h"
 
@@ -153,6 +154,27 @@ static int checksum_choice(struct s3_call *c, Rs__ObjectMeta *meta)
     return 0;
 }
 
+/* When the bucket's rules will abort it; a hint, so trouble with the rules is passed over. */
+static void abort_headers(struct s3_call *c, const struct container *container)
+{
+    struct slice             document = container_document(container, S3_DOC_LIFECYCLE);
+    struct lifecycle_subject subject = { .kind = LIFECYCLE_UPLOAD, .name = c->key,
+                                         .since_us = (uint64_t)(env_wall(c->rq->env) / NS_PER_US) };
+    struct lifecycle_due     due;
+    struct lifecycle        *lifecycle;
+    struct arena             arena;
+
+    if (!document.size)
+        return;
+    arena_init(&arena, XML_ARENA_BYTES);
+    if (lifecycle_parse(&arena, document, &lifecycle, NULL) == 0 &&
+        lifecycle_abort(lifecycle, &subject, LIFECYCLE_DAY_S, &due)) {
+        s3_header_date(c, "x-amz-abort-date", due.at_us);
+        http_reply_header(c->rq, "x-amz-abort-rule-id", due.rule->id);
+    }
+    arena_done(&arena);
+}
+
 WAITS static int create_in(struct s3_call *c, struct container *container, void *arg)
 {
     Rs__ObjectMeta *meta = arena_new(c->arena, Rs__ObjectMeta);
@@ -191,6 +213,7 @@ WAITS static int create_in(struct s3_call *c, struct container *container, void 
                               slice_str(checksum_name((enum checksum_kind)meta->checksum_kind)));
             http_reply_header(c->rq, "x-amz-checksum-type", slice_str(checksum_type_name(meta)));
         }
+        abort_headers(c, container);
         http_reply_body(c->rq, "application/xml", text_slice(&xml));
     }
     text_done(&xml);
