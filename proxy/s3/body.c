@@ -68,20 +68,10 @@ static int prepare_text(struct s3_body *body, struct arena *arena)
     return 0;
 }
 
-int s3_body_open(struct s3_body *body, struct http_request *rq, const struct s3_auth *auth, struct error *err)
+static int open_chunked(struct s3_body *body, struct http_request *rq, struct error *err)
 {
-    int rc;
+    int rc = decoded_length(rq, &body->size, err);
 
-    memset(body, 0, offsetof(struct s3_body, segments));
-    body->wrong = false;
-    body->source = (struct s3_source) { read_http, rq, rq->env };
-    body->auth = auth;
-    body->payload = auth->payload;
-    body->size = rq->has_length ? rq->content_length : rq->chunked ? UINT64_MAX : 0;
-    SHA256_Init(&body->sha256);
-    if (!chunked(body))
-        return 0;
-    rc = decoded_length(rq, &body->size, err);
     if (rc)
         return rc;
     if (rq->has_length && body->size > rq->content_length)
@@ -92,6 +82,20 @@ int s3_body_open(struct s3_body *body, struct http_request *rq, const struct s3_
     if (rc == 0 && hashed(body))
         rc = prepare_text(body, &rq->arena);
     return rc || !body->stage ? error_set(err, -ENOMEM, "out of memory") : 0;
+}
+
+int s3_body_open(struct s3_body *body, struct http_request *rq, const struct s3_auth *auth, struct error *err)
+{
+    memset(body, 0, offsetof(struct s3_body, segments));
+    body->wrong = false;
+    body->source = (struct s3_source) { read_http, rq, rq->env };
+    body->auth = auth;
+    body->payload = auth->payload;
+    body->size = rq->has_length ? rq->content_length : rq->chunked ? UINT64_MAX : 0;
+    SHA256_Init(&body->sha256);
+    if (chunked(body))
+        body->rc = open_chunked(body, rq, err);
+    return body->rc;
 }
 
 /* --- Signatures. --- */
