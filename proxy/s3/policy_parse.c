@@ -182,11 +182,12 @@ static int read_aws_principal(struct parser *p, struct slice text, struct policy
     if (is(part[2], "sts"))
         return 0;
     if (is(part[5], "root")) {
-        ret->kind = PRINCIPAL_PROJECT;
+        if (part[4].size)
+            ret->kind = PRINCIPAL_PROJECT;
     } else if (slice_starts(part[5], SLICE("user/")) && part[5].size > 5) {
         ret->name = last_name(part[5]);
         ret->kind = part[4].size ? PRINCIPAL_USER : PRINCIPAL_ID;
-    } else if (slice_starts(part[5], SLICE("role/")) && part[5].size > 5) {
+    } else if (slice_starts(part[5], SLICE("role/")) && part[5].size > 5 && part[4].size) {
         ret->name = last_name(part[5]);
         ret->kind = PRINCIPAL_ROLE;
     }
