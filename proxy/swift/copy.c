@@ -200,7 +200,7 @@ int object_copy_call(struct call *c)
     rc = copy_names(c, &copy);
     if (rc)
         return rc;
-    rc = upload_open(u, c, copy.to_account, copy.to_container, copy.to_object);
+    rc = swift_upload_open(u, c, copy.to_account, copy.to_container, copy.to_object);
     if (rc)
         return rc;
     rc = source_open(c, copy.from_account, copy.from_container, copy.from_object, ROW_FULL, raw, s);

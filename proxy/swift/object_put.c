@@ -78,7 +78,7 @@ static int check_manifest_header(struct upload *u)
     return 0;
 }
 
-int upload_open(struct upload *u, struct call *c, struct slice account, struct slice container, struct slice name)
+int swift_upload_open(struct upload *u, struct call *c, struct slice account, struct slice container, struct slice name)
 {
     bool given;
     int  rc;
@@ -235,7 +235,7 @@ int object_put_call(struct call *c)
         return -ENOMEM;
     if (slice_equal(http_query(rq, "multipart-manifest"), SLICE("put")))
         return slo_put_call(c);
-    rc = upload_open(u, c, c->account, c->container, c->object);
+    rc = swift_upload_open(u, c, c->account, c->container, c->object);
     if (rc)
         return rc;
     if (http_header(rq, "X-Static-Large-Object").data) {

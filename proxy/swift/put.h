@@ -16,7 +16,7 @@ struct upload {
 };
 
 /* Checks names and headers, opens the container, judges cheap conditions. 'size' UINT64_MAX: unknown. 0, status or code. */
-WAITS int upload_open(struct upload *u, struct call *c, struct slice account, struct slice container, struct slice name);
+WAITS int swift_upload_open(struct upload *u, struct call *c, struct slice account, struct slice container, struct slice name);
 WAITS int upload_begin(struct upload *u, uint64_t size);
 WAITS int upload_commit(struct upload *u);     /* Ends the bytes, checks the ETag, makes it visible. */
 WAITS void upload_close(struct upload *u);
