@@ -386,7 +386,7 @@ int slo_put_call(struct call *c)
 
     if (!u)
         return -ENOMEM;
-    rc = upload_open(u, c, c->account, c->container, c->object);
+    rc = swift_upload_open(u, c, c->account, c->container, c->object);
     if (rc)
         return rc;
     rc = read_manifest(c, &body);
