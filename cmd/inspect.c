@@ -114,7 +114,8 @@ WAITS static int list_record(void *ctx, struct volume *v, uint64_t position, con
     struct volume_listing *l = ctx;
 
     (void)v;
-    (void)part;
+    if (!part)
+        return 0;   /* Counted as damaged. */
     l->count++;
     l->bytes += volume_record_bytes(r);
     if (json_array_size(l->records) < l->in->limit)
@@ -140,7 +141,7 @@ WAITS static int inspect_volume(struct inspection *in)
     struct volume        *v;
     char                  dir[ENV_PATH_MAX];
     uint32_t              number;
-    uint64_t              end = 0, damaged = 0;
+    struct volume_walk    walk = { 0 };
     int                   rc;
 
     json_object_set_new(in->out, "records", l.records);
@@ -149,14 +150,15 @@ WAITS static int inspect_volume(struct inspection *in)
     rc = volume_open(in->env, dir, number, &v);
     if (rc)
         return fail(in, rc, in->path);
-    rc = volume_scan(v, 0, list_record, &l, &end, &damaged);
+    rc = volume_scan(v, 0, list_record, &l, &walk);
     json_object_set_new(in->out, "volume", json_integer(v->header.number));
     json_object_set_new(in->out, "device", hex(v->header.device, 16));
     json_object_set_new(in->out, "file_bytes", json_integer((json_int_t)v->allocated));
-    json_object_set_new(in->out, "end", json_integer((json_int_t)end));
+    json_object_set_new(in->out, "end", json_integer((json_int_t)walk.end));
     json_object_set_new(in->out, "intact_records", json_integer((json_int_t)l.count));
     json_object_set_new(in->out, "intact_bytes", json_integer((json_int_t)l.bytes));
-    json_object_set_new(in->out, "damaged_records", json_integer((json_int_t)damaged));
+    json_object_set_new(in->out, "damaged_records", json_integer((json_int_t)walk.damaged));
+    json_object_set_new(in->out, "unreadable_blocks", json_integer((json_int_t)walk.unreadable));
     volume_unref(v);
     return rc ? fail(in, rc, in->path) : 0;
 }

@@ -6,7 +6,8 @@
  *   -> name the copies in the index -> ... -> flush the index -> unlink the source
  *
  * Killed anywhere, the source is still there and named, or the index durably names
- * the copies. A full disk ends the round; the source stays. */
+ * the copies. A full disk ends the round; the source stays. So it does, for good, when
+ * the index names a chunk in it that the walk did not find intact. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 #include "storage/blob_store_private.h"
 
 COUNTER(compact_volumes, "Volumes emptied and removed.");
+COUNTER(compact_volumes_kept, "Volumes that were not removed because a live chunk in them could not be read.");
 COUNTER(compact_bytes, "Bytes of live chunks copied by compaction.");
 
 enum { MOVES_MAX = 256, SEAL_PART = 4 /* Of a volume's size: less is not worth a seal. */ };
@@ -132,6 +134,8 @@ WAITS static int copy(void *ctx, struct volume *source, uint64_t position, const
     struct place       place;
     int                rc;
 
+    if (!part)
+        return 0;   /* If the index names it, prove_empty() finds out. */
     m->id = (struct chunk_id) { .fragment = record->fragment, .segment = record->segment };
     memcpy(m->id.blob, record->blob, 16);
     rc = index_get(c->store, &m->id, &place);
@@ -169,7 +173,7 @@ static bool count_references(void *arg, struct slice key, struct slice value)
     return true;
 }
 
-/* Nothing in the index may name the source any more. What does was not found by the scan: it is damaged. */
+/* Nothing in the index may name the source any more. What does was not found by the walk: -E_CORRUPT. */
 WAITS static int prove_empty(struct compaction *c)
 {
     struct referred referred = { .volume = c->source->header.number };
@@ -178,9 +182,14 @@ WAITS static int prove_empty(struct compaction *c)
     if (c->source->live == 0)
         return 0;
     rc = kv_scan(c->store->device->kv, SLICE("b"), SLICE("c"), false, count_references, &referred);
-    if (rc == 0 && referred.count > 0)
-        rc = -E_CORRUPT;
-    return store_check(c->store, rc, "compaction: reading a live chunk", c->source, 0);
+    rc = store_check(c->store, rc, "reading the index", NULL, 0);
+    if (rc || referred.count == 0)
+        return rc;
+    c->source->damaged = true;
+    counter_inc(compact_volumes_kept);
+    log_error("volume.damaged", "device=%u volume=%u live_chunks_unreadable=%llu", c->store->device->id,
+              c->source->header.number, (unsigned long long)referred.count);
+    return -E_CORRUPT;
 }
 
 WAITS static int remove_source(struct compaction *c)
@@ -224,7 +233,7 @@ static struct volume *choose(const struct blob_store *store)
     for (uint32_t i = 0; i < store->volumes; i++) {
         struct volume *v = store->volume[i];
 
-        if (v == store->active || v->pins || v->failed || v->live * 2 >= v->position - VOLUME_ALIGN)
+        if (v == store->active || v->pins || v->failed || v->damaged || v->live * 2 >= v->position - VOLUME_ALIGN)
             continue;
         if (!best || v->live < best->live)
             best = v;
@@ -250,7 +259,7 @@ WAITS int blob_store_compact(struct blob_store *store, bool *ret_done)
         return -ENOMEM;
     c->store = store;
     c->source = volume_ref(source);
-    rc = source->live ? volume_scan(source, 0, copy, c, NULL, NULL) : 0;
+    rc = source->live ? volume_scan(source, 0, copy, c, NULL) : 0;
     if (rc == 0 && c->count > 0)
         rc = moves_commit(c);
     if (rc == 0)
@@ -264,7 +273,7 @@ WAITS int blob_store_compact(struct blob_store *store, bool *ret_done)
     moves_drop(c);
     volume_unref(source);
     free(c);
-    return rc;
+    return rc == -E_CORRUPT ? 0 : rc;
 }
 
 WAITS void blob_store_maintain(void *arg)

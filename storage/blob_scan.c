@@ -4,7 +4,12 @@
  * same batches as its entries). From there on every intact record is entered,
  * unless the index names the chunk already. Records that no writer was told to
  * be durable may be among them; they become durable here, before anybody reads
- * them, and are garbage that their owner row does not name. */
+ * them, and are garbage that their owner row does not name.
+ *
+ * Damage behind the checkpoint costs the chunks in question, not the device: what
+ * the index names there and the walk does not find intact is dropped from the
+ * index, so that it is missing here and read from elsewhere. Too many unreadable
+ * blocks, or a checksum that fails in service, still take the device out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +21,29 @@
 
 COUNTER(blob_scan_found, "Chunks found by the scan at start that the index lacked.");
 COUNTER(blob_scan_damaged, "Torn or damaged chunks passed over by the scan at start.");
+COUNTER(blob_scan_unreadable, "Blocks of 4 KiB that the scan at start could not read.");
+COUNTER(blob_scan_lost, "Chunks dropped from the index at start because they are damaged: missing on this device.");
 
 struct scan {
     struct blob_store *store;
     struct kv_batch   *batch;
-    uint64_t           found;
+    uint64_t           found, lost;
 };
+
+/* A chunk that the index names and the file does not hold any more. */
+WAITS static int lose(struct scan *scan, struct volume *volume, const struct chunk_id *id, uint32_t bytes)
+{
+    uint8_t key[INDEX_KEY_BYTES];
+    int     rc;
+
+    index_key(id, key);
+    volume->live -= bytes < volume->live ? bytes : volume->live;
+    scan->lost++;
+    rc = kv_batch_delete(scan->batch, slice_of(key, sizeof key));
+    if (rc == 0)
+        rc = batch_put_live(scan->batch, volume);
+    return rc ? rc : kv_write(scan->store->device->kv, scan->batch);
+}
 
 WAITS static int visit(void *ctx, struct volume *volume, uint64_t position, const struct volume_record *record,
                        const struct buf_part *part)
@@ -32,9 +54,12 @@ WAITS static int visit(void *ctx, struct volume *volume, uint64_t position, cons
     struct place       place, here = { volume->header.number, position, volume_record_bytes(record) };
     int                rc;
 
-    (void)part;
     memcpy(id.blob, record->blob, 16);
     rc = index_get(store, &id, &place);
+    if (!part)   /* Torn, so that nobody was told of it; or damaged since. */
+        return rc == 0 && place_is(&place, volume, position) ? lose(scan, volume, &id, place.bytes)
+               : rc == -ENOENT                               ? 0
+                                                             : rc;
     if (rc == 0 && store_volume(store, place.volume))
         return 0;   /* Known: here, or as a copy of the same bytes. */
     if (rc && rc != -ENOENT)
@@ -127,20 +152,87 @@ WAITS static int load_live(struct blob_store *store)
     return 0;
 }
 
+/* What the index names in the scanned part of a volume with unreadable blocks is looked at one by one. */
+struct named {
+    const struct volume *volume;
+    uint64_t             from;
+    struct chunk_id     *id;
+    struct place        *place;
+    size_t               count, capacity;
+    bool                 failed;
+};
+
+static bool add_named(void *arg, struct slice key, struct slice value)
+{
+    struct named   *n = arg;
+    struct chunk_id id;
+    struct place    place;
+
+    if (index_key_decode(key, &id) || place_decode(value, &place) || place.volume != n->volume->header.number ||
+        place.position < n->from)
+        return true;
+    if (n->count == n->capacity) {
+        size_t           capacity = n->capacity ? n->capacity * 2 : 256;
+        struct chunk_id *ids = realloc(n->id, capacity * sizeof *ids);
+        struct place    *places = realloc(n->place, capacity * sizeof *places);
+
+        n->id = ids ? ids : n->id;
+        n->place = places ? places : n->place;
+        n->failed = !ids || !places;
+        if (n->failed)
+            return false;
+        n->capacity = capacity;
+    }
+    n->id[n->count] = id;
+    n->place[n->count++] = place;
+    return true;
+}
+
+WAITS static int lose_unreadable(struct scan *scan, struct volume *v, uint64_t from)
+{
+    struct named n = { .volume = v, .from = from };
+    int          rc = kv_scan(scan->store->device->kv, SLICE("b"), SLICE("c"), false, add_named, &n);
+
+    if (rc == 0 && n.failed)
+        rc = -ENOMEM;
+    for (size_t i = 0; i < n.count && rc == 0; i++) {
+        struct volume_record record;
+        struct buf_part      part;
+
+        rc = volume_read(v, n.place[i].position, n.place[i].bytes, &n.id[i], 0, 0, &part, &record);
+        if (rc == 0)
+            buf_unref(part.buf);
+        else if (rc == -EIO || rc == -E_CORRUPT)
+            rc = lose(scan, v, &n.id[i], n.place[i].bytes);
+    }
+    free(n.id);
+    free(n.place);
+    return rc;
+}
+
 WAITS static int scan_volume(struct scan *scan, struct volume *v, uint64_t from, bool is_last, struct error *err)
 {
-    uint64_t end, damaged;
-    int      rc = volume_scan(v, from, visit, scan, &end, &damaged);
+    struct volume_walk walk;
+    uint64_t           lost = scan->lost;
+    int                rc = volume_scan(v, from, visit, scan, &walk);
 
+    if (rc == 0 && walk.unreadable)
+        rc = lose_unreadable(scan, v, from);
     if (rc == 0)
         rc = file_sync(v->file);   /* What the index names now must be durable. */
     if (rc)
-        return error_set(err, rc, "volume %s can't be scanned", v->path);
-    counter_add(blob_scan_damaged, damaged);
-    if (damaged)
-        log_info("volume.torn", "path=\"%s\" records=%llu", v->path, (unsigned long long)damaged);
+        return error_set(err, rc, "volume %s can't be scanned: %s", v->path, error_text(rc));
+    lost = scan->lost - lost;
+    counter_add(blob_scan_damaged, walk.damaged);
+    counter_add(blob_scan_unreadable, walk.unreadable);
+    counter_add(blob_scan_lost, lost);
+    if (walk.unreadable || lost)
+        log_error("volume.damaged", "path=\"%s\" unreadable_blocks=%llu chunks_lost=%llu", v->path,
+                  (unsigned long long)walk.unreadable, (unsigned long long)lost);
+    else if (walk.damaged)
+        log_info("volume.torn", "path=\"%s\" records=%llu", v->path, (unsigned long long)walk.damaged);
     if (is_last)
-        v->position = end;
+        v->position = walk.end;
     return 0;
 }
 

@@ -443,14 +443,42 @@ WAITS int volume_read(struct volume *v, uint64_t position, uint32_t bytes, const
 struct window {
     struct buf *buf;
     uint64_t    start;
-    size_t      size;   /* Valid bytes. */
+    size_t      size;         /* Valid bytes. */
+    uint64_t    unreadable;   /* Blocks so far, ... */
+    uint64_t    bad_end;      /* ... and behind the last of them. */
 };
+
+/* Block by block. What can't be read is zeros, so that its record is found damaged. */
+WAITS static int window_salvage(struct volume *v, struct window *w)
+{
+    size_t got = VOLUME_ALIGN;
+
+    for (w->size = 0; w->size < SCAN_BYTES && got == VOLUME_ALIGN; w->size += got) {
+        uint64_t at = w->start + w->size;
+        int      rc = file_read(v->file, w->buf->data + w->size, VOLUME_ALIGN, at, &got);
+
+        if (rc && rc != -EIO)
+            return rc;
+        if (rc == 0)
+            continue;
+        memset(w->buf->data + w->size, 0, VOLUME_ALIGN);
+        got = VOLUME_ALIGN;
+        if (at < w->bad_end)
+            continue;   /* Seen before: windows overlap. */
+        w->bad_end = at + VOLUME_ALIGN;
+        if (++w->unreadable > VOLUME_UNREADABLE_MAX)
+            return -EIO;
+    }
+    return 0;
+}
 
 WAITS static int window_load(struct volume *v, struct window *w, uint64_t at)
 {
     int rc = file_read(v->file, w->buf->data, SCAN_BYTES, at, &w->size);
 
     w->start = at;
+    if (rc == -EIO)
+        rc = window_salvage(v, w);
     if (rc)
         w->size = 0;
     return rc;
@@ -464,8 +492,7 @@ static uint64_t skip_blocks(const struct window *w, uint64_t at)
     return at;
 }
 
-WAITS int volume_scan(struct volume *v, uint64_t from, volume_visit visit, void *ctx, uint64_t *ret_end,
-                      uint64_t *ret_damaged)
+WAITS int volume_scan(struct volume *v, uint64_t from, volume_visit visit, void *ctx, struct volume_walk *ret_walk)
 {
     struct window        w = { .buf = buf_new(SCAN_BYTES) };
     struct volume_record record;
@@ -498,6 +525,8 @@ WAITS int volume_scan(struct volume *v, uint64_t from, volume_visit visit, void 
         }
         if (verify(v->env, &record, 0, w.buf->data + (at - w.start) + header, record.length)) {
             damaged++;
+            if (visit && (rc = visit(ctx, v, at, &record, NULL)) != 0)
+                break;
             at += VOLUME_ALIGN;
             continue;
         }
@@ -510,9 +539,8 @@ WAITS int volume_scan(struct volume *v, uint64_t from, volume_visit visit, void 
         end = at;
     }
     buf_unref(w.buf);
-    if (rc == 0 && ret_end)
-        *ret_end = end;
-    if (rc == 0 && ret_damaged)
-        *ret_damaged = damaged;
+    if (rc == 0 && ret_walk)
+        *ret_walk = (struct volume_walk) { .end = end > w.bad_end ? end : w.bad_end, .damaged = damaged,
+                                           .unreadable = w.unreadable };
     return rc;
 }

@@ -16,6 +16,7 @@
 
 enum {
     VOLUME_STEP_BYTES = 64 * 1024 * 1024,   /* Reserved ahead. */
+    VOLUME_UNREADABLE_MAX = 256,            /* Blocks of one volume that a walk passes over: 1 MiB. */
     VOLUME_PARTS_MAX = 32                   /* Of one payload. */
 };
 
@@ -31,6 +32,7 @@ struct volume {
     uint64_t             written, synced;   /* Writes that ended; of these, durable. */
     uint64_t             live;              /* Bytes of records that the index names. */
     bool                 allocating, syncing, failed;
+    bool                 damaged;           /* Live chunks in it can't be read: it is never compacted. */
     struct waitq         allocate_q, sync_q;
     char                 path[ENV_PATH_MAX];
 };
@@ -63,13 +65,18 @@ struct chunk_id {
 WAITS int volume_read(struct volume *volume, uint64_t position, uint32_t bytes, const struct chunk_id *id,
                       uint32_t offset, uint32_t size, struct buf_part *ret_part, struct volume_record *ret_record);
 
-/* Walks the intact records at or after 'from', resynchronising behind damage. 'part' is
- * the payload, verified, borrowed for the call. A visit's non-zero return ends the walk.
- * '*ret_end' (may be NULL): behind the last intact record. '*ret_damaged' (may be NULL) counts
- * records with a good header and bad payload. */
+/* Walks the intact records at or after 'from', resynchronising behind damage. 'part' is the payload, verified,
+ * borrowed for the call; NULL for a record whose header is intact and whose payload is not. A visit's non-zero
+ * return ends the walk. Blocks that can't be read (-EIO) are passed over, up to VOLUME_UNREADABLE_MAX of them:
+ * more, and the drive is not to be trusted. */
 typedef WAITS int (*volume_visit)(void *ctx, struct volume *volume, uint64_t position,
                                   const struct volume_record *record, const struct buf_part *part);
-WAITS int volume_scan(struct volume *volume, uint64_t from, volume_visit visit, void *ctx, uint64_t *ret_end,
-                      uint64_t *ret_damaged);
+struct volume_walk {
+    uint64_t end;          /* Behind the last intact record or unreadable block. */
+    uint64_t damaged;      /* Records with a good header and a bad payload. */
+    uint64_t unreadable;   /* Blocks of VOLUME_ALIGN. */
+};
+WAITS int volume_scan(struct volume *volume, uint64_t from, volume_visit visit, void *ctx,
+                      struct volume_walk *ret_walk /* May be NULL. */);
 
 #endif

@@ -232,6 +232,82 @@ CASE(blob_store__index_is_rebuilt_behind_damage)
     device_close(w->device);
 }
 
+/* Records of 20,000 bytes: 24,576 with header and padding, the first at 4096. */
+CASE(blob_store__unreadable_sectors_at_start_cost_only_their_chunks)
+{
+    struct world *w = arg;
+    char          command[512];
+
+    reopen(w);
+    for (uint32_t i = 0; i < 12; i++)
+        assert_int_equal(put(w, i, 0, 20000, true), 0);
+    /* Blob 5 rots and blob 3 can't be read; the crash comes before the index was flushed. */
+    snprintf(command, sizeof command, "printf X | dd of=%s/volumes/00000001.vol bs=1 seek=%u conv=notrunc status=none",
+             w->path, 4096 + 5 * 24576 + 9000);
+    assert_int_equal(system(command), 0);
+    w->t->bad_from = 4096 + 3 * 24576 + 8192;
+    w->t->bad_to = w->t->bad_from + 512;
+    crash(w);
+    assert_int_equal(w->device->state, DEVICE_IN_SERVICE);
+    for (uint32_t i = 0; i < 12; i++)
+        assert_int_equal(get(w, i, 0, 0, 0, 20000), i == 3 || i == 5 ? -ENOENT : 0);
+    assert_int_equal(w->device->state, DEVICE_IN_SERVICE);
+    assert_int_equal(put(w, 100, 0, 20000, true), 0);
+    assert_int_equal(get(w, 100, 0, 0, 0, 20000), 0);
+    device_close(w->device);
+}
+
+CASE(blob_store__unreadable_sectors_that_the_index_names_are_dropped)
+{
+    struct world *w = arg;
+    char          command[512];
+
+    reopen(w);
+    for (uint32_t i = 0; i < 12; i++)
+        assert_int_equal(put(w, i, 0, 20000, true), 0);
+    assert_int_equal(kv_flush(w->device->kv), 0);
+    /* The checkpoint goes back to the beginning: what the index names is scanned. */
+    struct kv_batch *batch = kv_batch_new();
+    assert_int_equal(kv_batch_delete(batch, SLICE("Bc")), 0);
+    assert_int_equal(kv_write(w->device->kv, batch), 0);
+    kv_batch_free(batch);
+    assert_int_equal(kv_flush(w->device->kv), 0);
+    snprintf(command, sizeof command, "printf X | dd of=%s/volumes/00000001.vol bs=1 seek=%u conv=notrunc status=none",
+             w->path, 4096 + 5 * 24576 + 9000);
+    assert_int_equal(system(command), 0);
+    w->t->bad_from = 4096 + 3 * 24576;
+    w->t->bad_to = w->t->bad_from + 512;
+    crash(w);
+    for (uint32_t i = 0; i < 12; i++)
+        assert_int_equal(get(w, i, 0, 0, 0, 20000), i == 3 || i == 5 ? -ENOENT : 0);
+    assert_int_equal(w->device->state, DEVICE_IN_SERVICE);
+    device_close(w->device);
+}
+
+CASE(blob_store__a_drive_with_many_unreadable_sectors_stays_out)
+{
+    struct world *w = arg;
+    char          command[512];
+
+    reopen(w);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(put(w, i, 0, 1000000, true), 0);
+    device_close(w->device);
+    w->device = NULL;
+    snprintf(command, sizeof command, "rm -rf %s/index %s/journal", w->path, w->path);   /* All is scanned. */
+    assert_int_equal(system(command), 0);
+    w->t->bad_from = 8192;
+    w->t->bad_to = 8192 + VOLUME_UNREADABLE_MAX * 4096;
+    reopen(w);
+    assert_int_equal(get(w, 0, 0, 0, 0, 1000000), -ENOENT);
+    assert_int_equal(get(w, 2, 0, 0, 0, 1000000), 0);
+    device_close(w->device);
+    w->device = NULL;
+    assert_int_equal(system(command), 0);
+    w->t->bad_to += 4096;
+    assert_int_equal(reopen_code(w), -EIO);
+}
+
 CASE(blob_store__rot_is_found_and_the_device_leaves)
 {
     struct world *w = arg;
@@ -426,6 +502,9 @@ int main(void)
         cmocka_unit_test(blob_store__synced_survives_a_crash),
         cmocka_unit_test(blob_store__repeated_writes_count_once),
         cmocka_unit_test(blob_store__index_is_rebuilt_behind_damage),
+        cmocka_unit_test(blob_store__unreadable_sectors_at_start_cost_only_their_chunks),
+        cmocka_unit_test(blob_store__unreadable_sectors_that_the_index_names_are_dropped),
+        cmocka_unit_test(blob_store__a_drive_with_many_unreadable_sectors_stays_out),
         cmocka_unit_test(blob_store__rot_is_found_and_the_device_leaves),
         cmocka_unit_test(blob_store__failed_sync_is_final),
         cmocka_unit_test(blob_store__deleted_space_comes_back),

@@ -24,6 +24,7 @@ struct test_env {
     uint64_t   seed;
     int        fail_write_after;   /* > 0: counts down; the write (or sync) at 0 fails with -EIO. */
     int        fail_sync_after;
+    uint64_t   bad_from, bad_to;   /* Reads of direct files that touch these bytes fail with -EIO. */
     uint64_t   space_free;         /* 0: what the file system says. */
     uint64_t   syncs, writes;
 };
@@ -117,10 +118,16 @@ static void te_check_direct(struct test_file *f, const struct iovec *iov, int co
 WAITS static int te_read(struct file *file, const struct iovec *iov, int count, uint64_t offset, size_t *ret_size)
 {
     struct test_file *f = (struct test_file *)file;
+    struct test_env  *t = test_env_of(file->env);
+    uint64_t          wanted = 0;
     ssize_t           n;
 
     te_check_direct(f, iov, count, offset);
     task_yield();
+    for (int i = 0; i < count; i++)
+        wanted += iov[i].iov_len;
+    if (f->direct && offset < t->bad_to && offset + wanted > t->bad_from)
+        return -EIO;
     n = preadv(f->fd, iov, count, (off_t)offset);
     if (n < 0)
         return -errno;
