@@ -151,6 +151,65 @@ static void large_task(void *arg)
     teardown(w);
 }
 
+/* More table files than RocksDB opens at a start, or keeps open: what it does not know by heart is no empty value. */
+static void many_files_task(void *arg)
+{
+    enum { ROWS = 1000, BYTES = 5000 };
+    struct world     *w = arg;
+    struct kv_options small = { .write_buffer_bytes = 32 * 1024 };
+    struct error      err = { 0 };
+    uint8_t           value[BYTES];
+    char              key[32];
+    struct slice      v;
+
+    snprintf(w->path, sizeof w->path, "%s/index", w->t->dir);
+    arena_init(&w->arena, 1 << 20);
+    w->batch = kv_batch_new();
+    assert_int_equal(kv_open(&kv_rocks, &w->t->env, w->path, &small, &w->kv, &err), 0);
+    for (uint32_t pass = 0; pass < 3; pass++) {
+        uint64_t chance = 1;   /* Bytes that do not compress, the same each time. */
+        if (pass == 2) {
+            kv_close(w->kv);
+            assert_int_equal(kv_open(&kv_rocks, &w->t->env, w->path, &small, &w->kv, &err), 0);
+        }
+        for (uint32_t i = 0; i < ROWS; i++) {
+            for (uint32_t j = 0; j < BYTES; j++) {
+                chance = chance * 6364136223846793005u + 1442695040888963407u;
+                value[j] = (uint8_t)(chance >> 56);
+            }
+            snprintf(key, sizeof key, "key%u", i * 7919 % ROWS);
+            if (pass == 0) {
+                assert_int_equal(kv_batch_put(w->batch, slice_str(key), slice_of(value, BYTES)), 0);
+                assert_int_equal(kv_write(w->kv, w->batch), 0);
+                continue;
+            }
+            arena_reset(&w->arena);
+            assert_int_equal(kv_get(w->kv, slice_str(key), &w->arena, &v), 0);
+            assert_int_equal(v.size, BYTES);
+            assert_memory_equal(v.data, value, BYTES);
+        }
+    }
+    teardown(w);
+}
+
+/* An empty value is one. */
+static void empty_task(void *arg)
+{
+    struct world *w = arg;
+    struct slice  v;
+
+    setup(w);
+    put(w, "empty", "");
+    assert_int_equal(kv_write(w->kv, w->batch), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(kv_get(w->kv, SLICE("empty"), &w->arena, &v), 0);
+        assert_int_equal(v.size, 0);
+        assert_int_equal(kv_flush(w->kv), 0);
+    }
+    expect(w, "empt", NULL);
+    teardown(w);
+}
+
 static void limits_task(void *arg)
 {
     struct world *w = arg;
@@ -209,6 +268,8 @@ static void run(void (*fn)(void *))
 CASE(contract)
 CASE(flush)
 CASE(large)
+CASE(many_files)
+CASE(empty)
 CASE(limits)
 CASE(damage)
 
@@ -218,6 +279,8 @@ int main(void)
         cmocka_unit_test(kv__contract),
         cmocka_unit_test(kv__flush),
         cmocka_unit_test(kv__large),
+        cmocka_unit_test(kv__many_files),
+        cmocka_unit_test(kv__empty),
         cmocka_unit_test(kv__limits),
         cmocka_unit_test(kv__damage),
     };
