@@ -450,11 +450,12 @@ static bool selects(const struct lifecycle_rule *rule, const struct lifecycle_su
 /* So many days after; real days end at midnight. */
 static uint64_t after(uint64_t since_us, uint32_t days, uint32_t day_s)
 {
-    uint64_t at = since_us + (uint64_t)days * day_s * 1000000;
+    uint64_t at;
 
-    if (day_s == LIFECYCLE_DAY_S)
-        at = (at + day_us - 1) / day_us * day_us;
-    return at;
+    /* A time that does not fit never comes. */
+    if (__builtin_add_overflow(since_us, (uint64_t)days * day_s * 1000000, &at) || at > UINT64_MAX - day_us)
+        return UINT64_MAX;
+    return day_s == LIFECYCLE_DAY_S ? (at + day_us - 1) / day_us * day_us : at;
 }
 
 /* When the rule deletes it; false: never. */
