@@ -81,7 +81,8 @@ struct docs_delete {
 int docs_delete_parse(struct arena *arena, struct slice document, struct docs_delete *ret, struct error *err);
 
 /* --- CompleteMultipartUpload: parts in the client's order, at least one, at most PART_NUMBER_MAX.
- * S3_INVALID_ARGUMENT: a number that is no part's; S3_INVALID_REQUEST: a part with several checksums. --- */
+ * S3_INVALID_ARGUMENT: a number that is no part's; S3_INVALID_REQUEST: a part with several checksums. Takes at most
+ * 1.5 MiB of 'arena' (10,000 parts, SHA-256), nothing of 'document' is kept. --- */
 struct docs_part {
     uint32_t           number;
     struct slice       etag;     /* As sent, with quotes. */

@@ -254,17 +254,36 @@ static int read_part(const struct xml_node *node, struct docs_part *part, struct
     return 0;
 }
 
-int docs_complete_parse(struct arena *arena, struct slice document, struct docs_part **ret_parts, uint32_t *ret_count,
-                        struct error *err)
+/* Copies what the parts point to out of the tree, into one piece. */
+static int parts_keep(struct arena *arena, struct docs_part *parts, uint32_t count)
 {
-    struct docs_part *parts;
-    struct xml_node  *root;
-    uint32_t          count, at = 0;
-    int               rc = xml_parse(arena, document, "CompleteMultipartUpload", &root, err);
+    size_t   size = 1;
+    uint8_t *bytes;
 
-    if (rc)
-        return rc;
-    count = xml_count(root, "Part");
+    for (uint32_t i = 0; i < count; i++)
+        size += parts[i].etag.size + parts[i].checksum.size;
+    bytes = arena_alloc(arena, size);
+    if (!bytes)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        struct slice *texts[] = { &parts[i].etag, &parts[i].checksum };
+        for (int k = 0; k < 2; k++) {
+            if (texts[k]->size)
+                memcpy(bytes, texts[k]->data, texts[k]->size);
+            texts[k]->data = bytes;
+            bytes += texts[k]->size;
+        }
+    }
+    return 0;
+}
+
+static int read_parts(struct arena *arena, const struct xml_node *root, struct docs_part **ret_parts,
+                      uint32_t *ret_count, struct error *err)
+{
+    uint32_t          count = xml_count(root, "Part"), at = 0;
+    struct docs_part *parts;
+    int               rc = 0;
+
     if (!xml_fits(root, "Part+") || count > PART_NUMBER_MAX)
         return malformed(err);
     parts = arena_array(arena, struct docs_part, count);
@@ -272,9 +291,27 @@ int docs_complete_parse(struct arena *arena, struct slice document, struct docs_
         return -ENOMEM;
     for (const struct xml_node *n = root->child; rc == 0 && n; n = xml_again(n))
         rc = read_part(n, &parts[at++], err);
+    if (rc == 0)
+        rc = parts_keep(arena, parts, count);
     if (rc)
         return rc;
     *ret_parts = parts;
     *ret_count = count;
     return 0;
+}
+
+/* The tree of 10,000 parts takes more than a request may hold, so it has an arena of its own, for this moment. */
+int docs_complete_parse(struct arena *arena, struct slice document, struct docs_part **ret_parts, uint32_t *ret_count,
+                        struct error *err)
+{
+    struct xml_node *root;
+    struct arena     tree;
+    int              rc;
+
+    arena_init(&tree, XML_ARENA_BYTES);
+    rc = xml_parse(&tree, document, "CompleteMultipartUpload", &root, err);
+    if (rc == 0)
+        rc = read_parts(arena, root, ret_parts, ret_count, err);
+    arena_done(&tree);
+    return rc;
 }

@@ -438,7 +438,7 @@ static void complete__reads_parts_in_order(void **state)
     assert_int_equal(complete(COMPLETE(PART("1", "<ChecksumCRC32/>")), &parts, &count), S3_MALFORMED_XML);
 }
 
-/* The largest list with the longest checksum fits into the memory that is promised. */
+/* The largest list with the longest checksum takes no more memory than is promised. */
 static void complete__takes_all_parts_there_can_be(void **state)
 {
     struct docs_part *parts;
@@ -459,6 +459,9 @@ static void complete__takes_all_parts_there_can_be(void **state)
     assert_int_equal(docs_complete_parse(&arena, text_slice(&t), &parts, &count, NULL), 0);
     assert_int_equal(count, PART_NUMBER_MAX);
     assert_int_equal(parts[count - 1].number, PART_NUMBER_MAX);
+    assert_text(parts[count - 1].etag, "\"0123456789abcdef0123456789abcdef\"");
+    assert_text(parts[count - 1].checksum, "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+    assert_in_range(arena.used, 1, 1536 * 1024);
     t.size = whole;
     text_add(&t, slice_str(line));
     text_lit(&t, "</CompleteMultipartUpload>");
