@@ -170,7 +170,7 @@ static struct slice staged(const struct s3_form *form)
 
 static bool find(struct slice text, struct slice what, size_t *ret_at)
 {
-    const uint8_t *found = memmem(text.data, text.size, what.data, what.size);
+    const uint8_t *found = text.data ? memmem(text.data, text.size, what.data, what.size) : NULL;
 
     if (found)
         *ret_at = (size_t)(found - text.data);
