@@ -173,11 +173,13 @@ static int64_t parse_asctime(struct cursor *in, int *ret_year, int *ret_month, i
 bool http_date_parse(struct slice text, int64_t *ret_unix_s)
 {
     static const int month_days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    struct cursor in = { (const char *)text.data, (const char *)text.data + text.size, text.size == 0 };
-    struct cursor start = in;
+    struct cursor in, start;
     int     year = 0, month = 1, day = 0;
     int64_t second;
 
+    if (text.size == 0)
+        return false;
+    in = start = (struct cursor) { (const char *)text.data, (const char *)text.data + text.size, false };
     int week_day = name(&in, days, 7);
     if (in.bad)
         return false;

@@ -233,7 +233,8 @@ int s3_acl_from_headers(struct arena *arena, const struct acl_headers *h, bool o
                         const struct acl_person *owner, const struct acl_person *bucket_owner,
                         const struct acl_names *names, Rs__Acl **ret_acl, struct error *err)
 {
-    const struct slice headers[PERMISSION_COUNT] = { h->read, h->write, h->read_acp, h->write_acp, h->full_control };
+    const struct slice headers[PERMISSION_COUNT] = {h->read, h->write, h->read_acp, h->write_acp,
+                                                    h->full_control};
     bool               grants = false;
     Rs__Acl           *acl;
     int                rc;
@@ -277,7 +278,8 @@ static int add_node(struct arena *arena, Rs__Acl *acl, const struct acl_names *n
         return s3_fail(err, S3_MALFORMED_ACL);
     if (is(grantee->type, "Group") || (grantee->type.size == 0 && xml_child(grantee, "URI")))
         return add_by_uri(arena, acl, xml_word(grantee, "URI"), permission, err);
-    if (is(grantee->type, "AmazonCustomerByEmail") || (grantee->type.size == 0 && xml_child(grantee, "EmailAddress")))
+    if (is(grantee->type, "AmazonCustomerByEmail") ||
+        (grantee->type.size == 0 && xml_child(grantee, "EmailAddress")))
         return add_by_email(arena, acl, names, xml_word(grantee, "EmailAddress"), permission, err);
     return add_by_id(arena, acl, names, xml_word(grantee, "ID"), permission, err);
 }

@@ -212,7 +212,8 @@ static int join(struct arena *arena, const struct cors_list *list, struct slice 
 int cors_answer(struct arena *arena, const struct cors_rule *rule, struct slice origin, struct slice headers,
                 struct cors_answer *ret)
 {
-    struct cors_answer a = { .allow_headers = headers, .has_max_age = rule->has_max_age, .max_age_s = rule->max_age_s };
+    struct cors_answer a = {
+        .allow_headers = headers, .has_max_age = rule->has_max_age, .max_age_s = rule->max_age_s};
     bool               anybody = false;
 
     for (uint32_t i = 0; i < rule->origins.count; i++)

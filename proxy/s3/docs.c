@@ -196,8 +196,8 @@ int docs_public_access_parse(struct arena *arena, struct slice document, struct 
         { "RestrictPublicBuckets", &block.restrict_buckets },
     };
     struct xml_node *root;
-    int              rc = read(arena, document, "PublicAccessBlockConfiguration",
-                               "BlockPublicAcls? IgnorePublicAcls? BlockPublicPolicy? RestrictPublicBuckets?", &root, err);
+    int rc = read(arena, document, "PublicAccessBlockConfiguration",
+                  "BlockPublicAcls? IgnorePublicAcls? BlockPublicPolicy? RestrictPublicBuckets?", &root, err);
 
     if (rc)
         return rc;
@@ -225,7 +225,8 @@ int docs_ownership_parse(struct arena *arena, struct slice document, enum s3_own
 
     if (rc)
         return rc;
-    if (!xml_fits(root->child, "ObjectOwnership") || !s3_ownership_of(xml_word(root->child, "ObjectOwnership"), ret))
+    if (!xml_fits(root->child, "ObjectOwnership") ||
+        !s3_ownership_of(xml_word(root->child, "ObjectOwnership"), ret))
         return malformed(err);
     return 0;
 }
@@ -241,7 +242,8 @@ void docs_ownership_write(struct text *t, enum s3_ownership ownership)
 
 /* --- Default encryption. --- */
 
-int docs_encryption_parse(struct arena *arena, struct slice document, struct docs_encryption *ret, struct error *err)
+int docs_encryption_parse(struct arena *arena, struct slice document, struct docs_encryption *ret,
+                          struct error *err)
 {
     struct docs_encryption e = { .bucket_key = false };
     const struct xml_node *rule, *apply;

@@ -53,7 +53,8 @@ struct docs_encryption {
     struct slice key_id;         /* Of KMS; may be empty. */
     bool         bucket_key;
 };
-int  docs_encryption_parse(struct arena *arena, struct slice document, struct docs_encryption *ret, struct error *err);
+int docs_encryption_parse(struct arena *arena, struct slice document, struct docs_encryption *ret,
+                          struct error *err);
 void docs_encryption_write(struct text *t, const struct docs_encryption *encryption);
 
 /* --- CreateBucket. An empty document is none. S3_NOT_IMPLEMENTED: directory buckets. --- */
@@ -89,7 +90,7 @@ struct docs_part {
     enum checksum_kind checksum_kind;
     struct slice       checksum; /* Base64; empty with CHECKSUM_NONE. */
 };
-int docs_complete_parse(struct arena *arena, struct slice document, struct docs_part **ret_parts, uint32_t *ret_count,
-                        struct error *err);
+int docs_complete_parse(struct arena *arena, struct slice document, struct docs_part **ret_parts,
+                        uint32_t *ret_count, struct error *err);
 
 #endif

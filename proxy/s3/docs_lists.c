@@ -114,8 +114,9 @@ int docs_tagging_header(struct arena *arena, struct slice header, size_t count_m
         if (rc == 0)
             rc = http_unquote(arena, value, true, &value);
         if (rc == -E_SYNTAX)
-            rc = error_set(err, S3_INVALID_ARGUMENT, "The header 'x-amz-tagging' shall be encoded as UTF-8 then "
-                                                     "URLEncoded URL query parameters without tag name duplicates.");
+            rc = error_set(err, S3_INVALID_ARGUMENT,
+                           "The header 'x-amz-tagging' shall be encoded as UTF-8 then "
+                           "URLEncoded URL query parameters without tag name duplicates.");
         if (rc == 0)
             rc = tags_add(&tags, key, value);
     }
@@ -233,7 +234,8 @@ static int read_part(const struct xml_node *node, struct docs_part *part, struct
 {
     uint64_t number;
 
-    if (!xml_fits(node, "PartNumber ETag ChecksumCRC32? ChecksumCRC32C? ChecksumCRC64NVME? ChecksumSHA1? ChecksumSHA256?"))
+    if (!xml_fits(node, "PartNumber ETag ChecksumCRC32? ChecksumCRC32C? ChecksumCRC64NVME? ChecksumSHA1? "
+                        "ChecksumSHA256?"))
         return malformed(err);
     if (!xml_number(xml_word(node, "PartNumber"), UINT64_MAX, &number))
         return malformed(err);
@@ -301,8 +303,8 @@ static int read_parts(struct arena *arena, const struct xml_node *root, struct d
 }
 
 /* The tree of 10,000 parts takes more than a request may hold, so it has an arena of its own, for this moment. */
-int docs_complete_parse(struct arena *arena, struct slice document, struct docs_part **ret_parts, uint32_t *ret_count,
-                        struct error *err)
+int docs_complete_parse(struct arena *arena, struct slice document, struct docs_part **ret_parts,
+                        uint32_t *ret_count, struct error *err)
 {
     struct xml_node *root;
     struct arena     tree;

@@ -61,7 +61,8 @@ static int read_prefix(struct parser *p, const struct xml_node *node, struct lif
     rule->prefix = prefix->text;
     return prefix->text.size <= LIFECYCLE_PREFIX_MAX
                ? 0
-               : error_set(p->err, S3_INVALID_ARGUMENT, "The prefix is longer than %d bytes.", LIFECYCLE_PREFIX_MAX);
+               : error_set(p->err, S3_INVALID_ARGUMENT, "The prefix is longer than %d bytes.",
+                           LIFECYCLE_PREFIX_MAX);
 }
 
 static int read_tag(struct parser *p, const struct xml_node *node, struct lifecycle_rule *rule)
@@ -189,14 +190,15 @@ static int read_move(struct parser *p, const struct xml_node *node, bool noncurr
                           : read_days(p, node, "Days", 0, LIFECYCLE_DAYS_MAX, &move->days);
 }
 
-static int read_moves(struct parser *p, const struct xml_node *node, const char *name, struct lifecycle_move **ret_moves,
-                      uint32_t *ret_count)
+static int read_moves(struct parser *p, const struct xml_node *node, const char *name,
+                      struct lifecycle_move **ret_moves, uint32_t *ret_count)
 {
     bool noncurrent = strcmp(name, "Transition") != 0;
     int  rc = 0;
 
     if (xml_count(node, name) > LIFECYCLE_TRANSITIONS_MAX)
-        return error_set(p->err, S3_INVALID_REQUEST, "A rule has at most %d transitions.", LIFECYCLE_TRANSITIONS_MAX);
+        return error_set(p->err, S3_INVALID_REQUEST, "A rule has at most %d transitions.",
+                         LIFECYCLE_TRANSITIONS_MAX);
     *ret_moves = arena_array(p->arena, struct lifecycle_move, xml_count(node, name) + 1);
     if (!*ret_moves)
         return -ENOMEM;
@@ -216,13 +218,15 @@ static int check_rule(struct parser *p, const struct lifecycle_rule *rule)
 {
     bool expiration = rule->expire_days || rule->has_expire_date || rule->has_expire_marker;
 
-    if (!expiration && !rule->noncurrent_days && !rule->abort_days && !rule->move_count && !rule->noncurrent_move_count)
+    if (!expiration && !rule->noncurrent_days && !rule->abort_days && !rule->move_count &&
+        !rule->noncurrent_move_count)
         return error_set(p->err, S3_INVALID_REQUEST, "At least one action needs to be specified in a rule.");
     if (rule->tag_count && (rule->has_expire_marker || rule->abort_days))
         return error_set(p->err, S3_INVALID_REQUEST, "%s cannot be specified with tags.",
                          rule->abort_days ? "AbortIncompleteMultipartUpload" : "ExpiredObjectDeleteMarker");
     if (rule->abort_days && (rule->has_greater || rule->has_less))
-        return error_set(p->err, S3_INVALID_REQUEST, "AbortIncompleteMultipartUpload cannot be specified with sizes.");
+        return error_set(p->err, S3_INVALID_REQUEST,
+                         "AbortIncompleteMultipartUpload cannot be specified with sizes.");
     for (uint32_t i = 0; i < rule->move_count; i++) {
         const struct lifecycle_move *move = &rule->moves[i];
         if ((rule->expire_days && move->has_date) || (rule->has_expire_date && !move->has_date))
@@ -268,7 +272,8 @@ static int read_rule(struct parser *p, const struct xml_node *node, struct lifec
     if (rc == 0)
         rc = read_moves(p, node, "Transition", &rule->moves, &rule->move_count);
     if (rc == 0)
-        rc = read_moves(p, node, "NoncurrentVersionTransition", &rule->noncurrent_moves, &rule->noncurrent_move_count);
+        rc = read_moves(p, node, "NoncurrentVersionTransition", &rule->noncurrent_moves,
+                        &rule->noncurrent_move_count);
     return rc ? rc : check_rule(p, rule);
 }
 
@@ -287,11 +292,13 @@ static int name_rules(struct parser *p, struct lifecycle *l)
 
     for (uint32_t i = 0; i < l->rule_count; i++) {
         if (l->rules[i].id.size && rule_of(l, l->rules[i].id, i))
-            return error_set(p->err, S3_INVALID_ARGUMENT, "Rule ID must be unique. Found same ID for more than one rule");
+            return error_set(p->err, S3_INVALID_ARGUMENT,
+                             "Rule ID must be unique. Found same ID for more than one rule");
     }
     for (uint32_t i = 0; i < l->rule_count; i++) {
         while (l->rules[i].id.size == 0) {
-            char *id = arena_printf(p->arena, "rule-%u", next++);   /* Ends: fewer rules have ids than there are numbers. */
+            /* Ends: fewer rules have ids than there are numbers. */
+            char *id = arena_printf(p->arena, "rule-%u", next++);
             if (!id)
                 return -ENOMEM;
             if (!rule_of(l, slice_str(id), l->rule_count))

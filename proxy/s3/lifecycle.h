@@ -57,7 +57,8 @@ struct lifecycle {
 /* A LifecycleConfiguration. S3_MALFORMED_XML (schema, status, filter), S3_INVALID_ARGUMENT (ids, days, dates),
  * S3_INVALID_REQUEST (what does not go together; no action), -ENOMEM. Storage classes are checked for their form only:
  * the caller knows which there are. */
-int  lifecycle_parse(struct arena *arena, struct slice document, struct lifecycle **ret_lifecycle, struct error *err);
+int lifecycle_parse(struct arena *arena, struct slice document, struct lifecycle **ret_lifecycle,
+                    struct error *err);
 void lifecycle_write(struct text *t, const struct lifecycle *lifecycle);
 
 enum lifecycle_kind {
@@ -101,11 +102,11 @@ void lifecycle_judge(const struct lifecycle *lifecycle, const struct lifecycle_s
 
 /* When the current version will expire, for x-amz-expiration; false: never. The value of that header, in the arena
  * (NULL: memory is out). */
-bool        lifecycle_expiry(const struct lifecycle *lifecycle, const struct lifecycle_subject *subject, uint32_t day_s,
-                             struct lifecycle_due *ret);
+bool lifecycle_expiry(const struct lifecycle *lifecycle, const struct lifecycle_subject *subject,
+                      uint32_t day_s, struct lifecycle_due *ret);
 const char *lifecycle_expiry_text(struct arena *arena, const struct lifecycle_due *due);
 /* When an upload will be aborted, for x-amz-abort-date and x-amz-abort-rule-id; false: never. */
-bool        lifecycle_abort(const struct lifecycle *lifecycle, const struct lifecycle_subject *subject, uint32_t day_s,
-                            struct lifecycle_due *ret);
+bool lifecycle_abort(const struct lifecycle *lifecycle, const struct lifecycle_subject *subject,
+                     uint32_t day_s, struct lifecycle_due *ret);
 
 #endif

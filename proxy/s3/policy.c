@@ -32,7 +32,8 @@ bool s3_policy_fits(const uint16_t *codes, size_t count, struct slice text, bool
             i++;
             for (at++; at < text.size && (text.data[at] & 0xc0) == 0x80; at++)
                 ;   /* One character, not one byte of it. */
-        } else if (i < count && (codes[i] == b || (fold && codes[i] < 256 && lower((uint8_t)codes[i]) == lower(b)))) {
+        } else if (i < count &&
+                   (codes[i] == b || (fold && codes[i] < 256 && lower((uint8_t)codes[i]) == lower(b)))) {
             i++;
             at++;
         } else if (back) {
@@ -227,7 +228,8 @@ static bool value_fits(struct judge *j, const struct policy_condition *c, struct
 
     if ((op->family == FAMILY_NUMBER && !s3_policy_number(text, &number)) ||
         (op->family == FAMILY_DATE && !s3_policy_date(text, &number)) ||
-        (op->family == FAMILY_BOOL && !xml_bool(text, &yes)) || (op->family == FAMILY_IP && !s3_policy_ip(text, &ip)))
+        (op->family == FAMILY_BOOL && !xml_bool(text, &yes)) ||
+        (op->family == FAMILY_IP && !s3_policy_ip(text, &ip)))
         return false;
     for (uint32_t i = 0; i < c->value_count; i++) {
         const struct policy_value *v = &c->values[i];
@@ -292,7 +294,8 @@ static bool principal_is(const struct policy_principal *p, const struct policy_w
     switch (p->kind) {
     case PRINCIPAL_ANYBODY: return true;
     case PRINCIPAL_PROJECT: return known && slice_equal(p->project, who->project_id);
-    case PRINCIPAL_ID: return known && (slice_equal(p->name, who->user_id) || slice_equal(p->name, who->project_id));
+    case PRINCIPAL_ID:
+        return known && (slice_equal(p->name, who->user_id) || slice_equal(p->name, who->project_id));
     case PRINCIPAL_USER:
         return known && slice_equal(p->project, who->project_id) &&
                (slice_equal(p->name, SLICE("*")) || slice_equal(p->name, who->user_name) ||
@@ -329,7 +332,8 @@ static bool statement_applies(struct judge *j, const struct policy_statement *s)
     return true;
 }
 
-enum policy_verdict s3_policy_judge(const struct s3_policy *policy, const struct policy_request *rq, struct arena *arena)
+enum policy_verdict s3_policy_judge(const struct s3_policy *policy, const struct policy_request *rq,
+                                    struct arena *arena)
 {
     struct judge        j = { .policy = policy, .rq = rq, .arena = arena, .resource = rq->bucket };
     enum policy_verdict verdict = POLICY_NONE;

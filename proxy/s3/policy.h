@@ -25,17 +25,17 @@
 #include "proxy/s3/code.h"
 
 enum {
-    S3_POLICY_BYTES_MAX = 20 * 1024,          /* As AWS. */
-    S3_POLICY_ARENA_BYTES = 2 * 1024 * 1024,  /* Holds any compiled policy. */
-    S3_POLICY_EXPANDED_MAX = 8192             /* Characters of a string once its variables are filled in; beyond: denied. */
+    S3_POLICY_BYTES_MAX = 20 * 1024,         /* As AWS. */
+    S3_POLICY_ARENA_BYTES = 2 * 1024 * 1024, /* Holds any compiled policy. */
+    S3_POLICY_EXPANDED_MAX = 8192            /* Characters of a string with its variables; beyond: denied. */
 };
 
 struct s3_policy;
 
 /* Checks and compiles the policy of 'bucket' into 'arena' (limit: S3_POLICY_ARENA_BYTES), which must outlive it.
  * S3_MALFORMED_POLICY with the reason; -ENOMEM. */
-MUST_CHECK int s3_policy_parse(struct arena *arena, struct slice json, struct slice bucket, struct s3_policy **ret_policy,
-                            struct error *err);
+MUST_CHECK int s3_policy_parse(struct arena *arena, struct slice json, struct slice bucket,
+                               struct s3_policy **ret_policy, struct error *err);
 
 /* Who asks. All empty: an anonymous request. */
 struct policy_who {

@@ -308,7 +308,9 @@ static int read_resource(struct parser *p, const json_t *value, struct policy_st
         return rc;
     while (bucket_size < ret->count && ret->codes[bucket_size] != '/')
         bucket_size++;
-    return s3_policy_fits(ret->codes, bucket_size, p->bucket, false) ? 0 : malformed(p, "Policy has invalid resource.");
+    return s3_policy_fits(ret->codes, bucket_size, p->bucket, false)
+               ? 0
+               : malformed(p, "Policy has invalid resource.");
 }
 
 static int read_resources(struct parser *p, const json_t *value, struct policy_statement *s)
@@ -385,7 +387,8 @@ static int read_operator(struct parser *p, const char *text, struct policy_condi
 }
 
 /* Strings, numbers and truth values may be written as such or as strings. */
-static int read_value(struct parser *p, const struct policy_operator *op, const json_t *value, struct policy_value *ret)
+static int read_value(struct parser *p, const struct policy_operator *op, const json_t *value,
+                      struct policy_value *ret)
 {
     char         number[32];
     struct slice text = json_slice(value);
@@ -417,12 +420,35 @@ static int read_value(struct parser *p, const struct policy_operator *op, const 
 static bool key_known(struct slice key)
 {
     static const char *const names[] = {
-        "authtype", "signatureage", "signatureversion", "tlsversion", "resourceaccount", "prefix", "delimiter",
-        "max-keys", "versionid", "locationconstraint", "dataaccesspointaccount", "dataaccesspointarn", "if-match",
-        "accesspointnetworkorigin", "accessgrantsinstancearn", "bucketnamespace", "requestobjecttagkeys",
-        "if-none-match", "object-lock-legal-hold", "object-lock-mode", "object-lock-remaining-retention-days",
-        "object-lock-retain-until-date", "existingjoboperation", "existingjobpriority", "inventoryaccessibleoptionalfields",
-        "jobsuspendedcause", "requestjoboperation", "requestjobpriority", "objectcreationoperation",
+        "authtype",
+        "signatureage",
+        "signatureversion",
+        "tlsversion",
+        "resourceaccount",
+        "prefix",
+        "delimiter",
+        "max-keys",
+        "versionid",
+        "locationconstraint",
+        "dataaccesspointaccount",
+        "dataaccesspointarn",
+        "if-match",
+        "accesspointnetworkorigin",
+        "accessgrantsinstancearn",
+        "bucketnamespace",
+        "requestobjecttagkeys",
+        "if-none-match",
+        "object-lock-legal-hold",
+        "object-lock-mode",
+        "object-lock-remaining-retention-days",
+        "object-lock-retain-until-date",
+        "existingjoboperation",
+        "existingjobpriority",
+        "inventoryaccessibleoptionalfields",
+        "jobsuspendedcause",
+        "requestjoboperation",
+        "requestjobpriority",
+        "objectcreationoperation",
     };
     const struct slice starts[] = { SLICE("x-amz-"), SLICE("existingobjecttag/"), SLICE("requestobjecttag/"),
                                     SLICE("buckettag/") };

@@ -35,7 +35,15 @@ struct policy_principal {
     struct slice        project, name;
 };
 
-enum condition_family { FAMILY_STRING, FAMILY_NUMBER, FAMILY_DATE, FAMILY_BOOL, FAMILY_IP, FAMILY_ARN, FAMILY_NULL };
+enum condition_family {
+    FAMILY_STRING,
+    FAMILY_NUMBER,
+    FAMILY_DATE,
+    FAMILY_BOOL,
+    FAMILY_IP,
+    FAMILY_ARN,
+    FAMILY_NULL
+};
 enum condition_compare { COMPARE_EQUAL, COMPARE_LESS, COMPARE_LESS_EQUAL, COMPARE_GREATER, COMPARE_GREATER_EQUAL };
 enum condition_set { SET_NONE, SET_ALL, SET_ANY };
 

@@ -112,7 +112,8 @@ static void on_text(void *ctx, const XML_Char *data, int size)
         stop(r, S3_MALFORMED_XML);
 }
 
-static void on_doctype(void *ctx, const XML_Char *name, const XML_Char *system, const XML_Char *public, int internal)
+static void on_doctype(void *ctx, const XML_Char *name, const XML_Char *system, const XML_Char *public,
+                       int internal)
 {
     (void)name, (void)system, (void)public, (void)internal;
     stop(ctx, S3_MALFORMED_XML);

@@ -68,7 +68,8 @@ static void assert_grants(const Rs__Acl *acl, const char *want)
         if (i)
             text_lit(&t, " ");
         assert_in_range(g->grantee, 0, 3);
-        text_add(&t, g->grantee ? slice_str(kinds[g->grantee]) : slice_of(g->display_name.data, g->display_name.len));
+        text_add(&t, g->grantee ? slice_str(kinds[g->grantee])
+                                : slice_of(g->display_name.data, g->display_name.len));
         text_lit(&t, ":");
         text_number(&t, g->permission);
     }
@@ -99,9 +100,12 @@ static void canned__gives_what_its_name_says(void **state)
     assert_grants(canned("bucket-owner-full-control", false, &owner), "main:15");
     assert_grants(canned("bucket-owner-read", true, &owner), "main:15");
     assert_grants(canned("log-delivery-write", true, &owner), "log:2 log:4 main:15");
-    assert_int_equal(s3_acl_canned(&arena, SLICE("log-delivery-write"), false, &owner, &owner, &acl, NULL), S3_INVALID_ARGUMENT);
-    assert_int_equal(s3_acl_canned(&arena, SLICE("Public-Read"), true, &owner, &owner, &acl, NULL), S3_INVALID_ARGUMENT);
-    assert_int_equal(s3_acl_canned(&arena, SLICE("aws-exec-read"), true, &owner, &owner, &acl, NULL), S3_NOT_IMPLEMENTED);
+    assert_int_equal(s3_acl_canned(&arena, SLICE("log-delivery-write"), false, &owner, &owner, &acl, NULL),
+                     S3_INVALID_ARGUMENT);
+    assert_int_equal(s3_acl_canned(&arena, SLICE("Public-Read"), true, &owner, &owner, &acl, NULL),
+                     S3_INVALID_ARGUMENT);
+    assert_int_equal(s3_acl_canned(&arena, SLICE("aws-exec-read"), true, &owner, &owner, &acl, NULL),
+                     S3_NOT_IMPLEMENTED);
     assert_null(acl);
 }
 
@@ -112,8 +116,9 @@ static int from_headers(const struct acl_headers *headers, Rs__Acl **ret)
 
 static void headers__make_grants(void **state)
 {
-    struct acl_headers h = { .read = SLICE("id=p2"), .full_control = SLICE("emailAddress=\"alt@example.com\", ID=\"p1\""),
-                             .write_acp = SLICE(" uri=" ALL_USERS " ,id=p1") };
+    struct acl_headers h = {.read = SLICE("id=p2"),
+                            .full_control = SLICE("emailAddress=\"alt@example.com\", ID=\"p1\""),
+                            .write_acp = SLICE(" uri=" ALL_USERS " ,id=p1")};
     Rs__Acl           *acl = NULL;
 
     (void)state;
@@ -131,7 +136,8 @@ static void headers__make_grants(void **state)
 
 static void headers__are_refused_when_malformed(void **state)
 {
-    static const char *const bad[] = { "x", "id", "id=", "id=p3", "id=\"p1", "id=\"p1\" id=p1", "who=p1", "uri=http://x", "=p1" };
+    static const char *const bad[] = {"x",      "id",           "id=", "id=p3", "id=\"p1", "id=\"p1\" id=p1",
+                                      "who=p1", "uri=http://x", "=p1"};
     struct acl_headers       h;
     Rs__Acl                 *acl = NULL;
     static char              longer[ACL_HEADER_BYTES_MAX + 1];
@@ -154,9 +160,11 @@ static void headers__are_refused_when_malformed(void **state)
 }
 
 #define XSI " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" "
-#define POLICY(grants) "<AccessControlPolicy xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Owner><ID>p1</ID></Owner>" \
-                       "<AccessControlList>" grants "</AccessControlList></AccessControlPolicy>"
-#define GRANT(type, who, permission) "<Grant><Grantee" XSI type ">" who "</Grantee><Permission>" permission "</Permission></Grant>"
+#define POLICY(grants)                                                                                       \
+    "<AccessControlPolicy xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Owner><ID>p1</ID></Owner>"      \
+    "<AccessControlList>" grants "</AccessControlList></AccessControlPolicy>"
+#define GRANT(type, who, permission)                                                                         \
+    "<Grant><Grantee" XSI type ">" who "</Grantee><Permission>" permission "</Permission></Grant>"
 
 static int from_xml(const char *xml, Rs__Acl **ret)
 {
@@ -168,12 +176,15 @@ static void xml__makes_grants(void **state)
     Rs__Acl *acl = NULL;
 
     (void)state;
-    assert_int_equal(from_xml(POLICY(GRANT("xsi:type=\"CanonicalUser\"", "<ID>p2</ID><DisplayName>no matter</DisplayName>", "READ")
-                                     GRANT("xsi:type=\"Group\"", "<URI>" AUTHENTICATED "</URI>", "WRITE")
-                                     GRANT("xsi:type=\"AmazonCustomerByEmail\"", "<EmailAddress>alt@example.com</EmailAddress>",
-                                           "FULL_CONTROL")
-                                     GRANT("", "<ID>p1</ID>", "READ_ACP") GRANT("", "<URI>" ALL_USERS "</URI>", "WRITE_ACP")),
-                              &acl), 0);
+    assert_int_equal(
+        from_xml(POLICY(GRANT("xsi:type=\"CanonicalUser\"", "<ID>p2</ID><DisplayName>no matter</DisplayName>",
+                              "READ") GRANT("xsi:type=\"Group\"", "<URI>" AUTHENTICATED "</URI>", "WRITE")
+                            GRANT("xsi:type=\"AmazonCustomerByEmail\"",
+                                  "<EmailAddress>alt@example.com</EmailAddress>", "FULL_CONTROL")
+                                GRANT("", "<ID>p1</ID>", "READ_ACP")
+                                    GRANT("", "<URI>" ALL_USERS "</URI>", "WRITE_ACP")),
+                 &acl),
+        0);
     assert_grants(acl, "authenticated:2 all:8 alt:1 alt:15 main:4");
     assert_int_equal(from_xml(POLICY(""), &acl), 0);
     assert_grants(acl, "");
@@ -188,14 +199,18 @@ static void xml__is_refused_when_wrong(void **state)
     assert_int_equal(from_xml("<x/>", &acl), S3_MALFORMED_XML);
     assert_int_equal(from_xml("<AccessControlPolicy/>", &acl), S3_MALFORMED_ACL);
     assert_int_equal(from_xml("<AccessControlPolicy><Owner/></AccessControlPolicy>", &acl), S3_MALFORMED_ACL);
-    assert_int_equal(from_xml("<AccessControlPolicy><Owner><ID>p2</ID></Owner></AccessControlPolicy>", &acl), S3_ACCESS_DENIED);
+    assert_int_equal(from_xml("<AccessControlPolicy><Owner><ID>p2</ID></Owner></AccessControlPolicy>", &acl),
+                     S3_ACCESS_DENIED);
     assert_int_equal(from_xml(POLICY("<Grant/>"), &acl), S3_MALFORMED_ACL);
     assert_int_equal(from_xml(POLICY(GRANT("", "<ID>p1</ID>", "EVERYTHING")), &acl), S3_MALFORMED_ACL);
     assert_int_equal(from_xml(POLICY(GRANT("xsi:type=\"Robot\"", "<ID>p1</ID>", "READ")), &acl), S3_MALFORMED_ACL);
-    assert_int_equal(from_xml(POLICY(GRANT("xsi:type=\"CanonicalUser\"", "<ID>_foo</ID>", "READ")), &acl), S3_INVALID_ARGUMENT);
+    assert_int_equal(from_xml(POLICY(GRANT("xsi:type=\"CanonicalUser\"", "<ID>_foo</ID>", "READ")), &acl),
+                     S3_INVALID_ARGUMENT);
     assert_int_equal(from_xml(POLICY(GRANT("xsi:type=\"CanonicalUser\"", "", "READ")), &acl), S3_INVALID_ARGUMENT);
-    assert_int_equal(from_xml(POLICY(GRANT("xsi:type=\"Group\"", "<URI>x</URI>", "READ")), &acl), S3_INVALID_ARGUMENT);
-    assert_int_equal(from_xml(POLICY(GRANT("", "<EmailAddress>x</EmailAddress>", "READ")), &acl), S3_UNRESOLVABLE_GRANT_BY_EMAIL);
+    assert_int_equal(from_xml(POLICY(GRANT("xsi:type=\"Group\"", "<URI>x</URI>", "READ")), &acl),
+                     S3_INVALID_ARGUMENT);
+    assert_int_equal(from_xml(POLICY(GRANT("", "<EmailAddress>x</EmailAddress>", "READ")), &acl),
+                     S3_UNRESOLVABLE_GRANT_BY_EMAIL);
     assert_null(acl);
 }
 
@@ -233,7 +248,8 @@ static void write__is_read_back(void **state)
     assert_false(t.failed);
     assert_int_equal(s3_acl_from_xml(&arena, text_slice(&t), &owner, &names, &again, NULL), 0);
     assert_grants(again, "all:1 all:2 main:15");
-    assert_non_null(strstr(t.data, "xsi:type=\"Group\"><URI>" ALL_USERS "</URI></Grantee><Permission>READ</Permission>"));
+    assert_non_null(
+        strstr(t.data, "xsi:type=\"Group\"><URI>" ALL_USERS "</URI></Grantee><Permission>READ</Permission>"));
     text_done(&t);
 }
 
@@ -277,8 +293,10 @@ static void public__is_a_grant_to_a_group_of_all(void **state)
 
 static void ownership__enforced_refuses_acls(void **state)
 {
-    const struct acl_headers none = { .canned = SLICE_NONE }, full = { .canned = SLICE("bucket-owner-full-control") };
-    const struct acl_headers private = { .canned = SLICE("private") }, grant = { .full_control = SLICE("id=\"p1\"") };
+    const struct acl_headers none = {.canned = SLICE_NONE},
+                             full = {.canned = SLICE("bucket-owner-full-control")};
+    const struct acl_headers private = {.canned = SLICE("private")},
+                             grant = {.full_control = SLICE("id=\"p1\"")};
     const struct acl_headers foreign = { .full_control = SLICE("id=p1,id=p2") }, read = { .read = SLICE("id=p1") };
 
     (void)state;

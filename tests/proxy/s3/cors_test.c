@@ -96,9 +96,10 @@ static void assert_text(struct slice got, const char *want)
 
 static void answer__names_origin_methods_and_headers(void **state)
 {
-    struct cors       *c = rules(RULE(GET PUT ORIGIN("*.a") ALLOW("*") "<ExposeHeader>ETag</ExposeHeader>"
-                                      "<ExposeHeader>x-amz-version-id</ExposeHeader><MaxAgeSeconds>300</MaxAgeSeconds>")
-                                 RULE(GET ORIGIN("*")));
+    struct cors *c = rules(RULE(GET PUT ORIGIN("*.a") ALLOW(
+        "*") "<ExposeHeader>ETag</ExposeHeader>"
+             "<ExposeHeader>x-amz-version-id</ExposeHeader><MaxAgeSeconds>300</MaxAgeSeconds>")
+                               RULE(GET ORIGIN("*")));
     struct cors_answer a;
 
     (void)state;
@@ -173,8 +174,10 @@ static void parse__has_limits(void **state)
 
 static void write__is_read_back(void **state)
 {
-    struct cors *c = rules(RULE("<ID>a&amp;b</ID>" GET PUT ORIGIN("http://*.x") ALLOW("*") "<ExposeHeader>ETag</ExposeHeader>"
-                                "<MaxAgeSeconds>0</MaxAgeSeconds>") RULE(GET ORIGIN("*"))), *again = NULL;
+    struct cors *c = rules(RULE("<ID>a&amp;b</ID>" GET PUT ORIGIN("http://*.x")
+                                    ALLOW("*") "<ExposeHeader>ETag</ExposeHeader>"
+                                               "<MaxAgeSeconds>0</MaxAgeSeconds>") RULE(GET ORIGIN("*"))),
+                *again = NULL;
     struct text  t = { .limit = 65536 }, t2 = { .limit = 65536 };
 
     (void)state;

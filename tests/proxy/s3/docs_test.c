@@ -159,12 +159,14 @@ static void versioning__is_enabled_or_suspended(void **state)
     struct text     t = { .limit = 4096 };
 
     (void)state;
-    assert_int_equal(versioning("<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>", &v), 0);
+    assert_int_equal(
+        versioning("<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>", &v), 0);
     assert_int_equal(v, VERSIONING_ENABLED);
     assert_int_equal(versioning("<VersioningConfiguration><MfaDelete>Disabled</MfaDelete><Status>Suspended</Status>"
                                 "</VersioningConfiguration>", &v), 0);
     assert_int_equal(v, VERSIONING_SUSPENDED);
-    assert_int_equal(versioning("<VersioningConfiguration><Status>On</Status></VersioningConfiguration>", &v), S3_MALFORMED_XML);
+    assert_int_equal(versioning("<VersioningConfiguration><Status>On</Status></VersioningConfiguration>", &v),
+                     S3_MALFORMED_XML);
     assert_int_equal(versioning("<VersioningConfiguration/>", &v), S3_MALFORMED_XML);
     assert_int_equal(versioning("<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete>"
                                 "</VersioningConfiguration>", &v), S3_NOT_IMPLEMENTED);
@@ -174,7 +176,9 @@ static void versioning__is_enabled_or_suspended(void **state)
     assert_written(&t, "VersioningConfiguration", "<Status>Suspended</Status>");
 }
 
-#define LOCK(rule) "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>" rule "</ObjectLockConfiguration>"
+#define LOCK(rule)                                                                                           \
+    "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>" rule                           \
+    "</ObjectLockConfiguration>"
 #define DEFAULT(text) LOCK("<Rule><DefaultRetention>" text "</DefaultRetention></Rule>")
 #define GOVERNANCE "<Mode>GOVERNANCE</Mode>"
 
@@ -196,7 +200,8 @@ static void lock__has_days_or_years(void **state)
     assert_written(&t, "ObjectLockConfiguration", "<ObjectLockEnabled>Enabled</ObjectLockEnabled>");
     assert_int_equal(lock(DEFAULT("<Mode>COMPLIANCE</Mode><Years>100</Years>"), &l), 0);
     docs_lock_write(&t, &l);
-    assert_written(&t, "ObjectLockConfiguration", "<ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
+    assert_written(&t, "ObjectLockConfiguration",
+                   "<ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>"
                    "<Mode>COMPLIANCE</Mode><Years>100</Years></DefaultRetention></Rule>");
     assert_int_equal(lock(DEFAULT(GOVERNANCE "<Days>36500</Days>"), &l), 0);
     assert_int_equal(l.days, DOCS_LOCK_DAYS_MAX);
@@ -209,7 +214,9 @@ static void lock__refuses_what_is_wrong(void **state)
 
     (void)state;
     assert_int_equal(lock("<ObjectLockConfiguration/>", &l), S3_MALFORMED_XML);
-    assert_int_equal(lock("<ObjectLockConfiguration><ObjectLockEnabled>Disabled</ObjectLockEnabled></ObjectLockConfiguration>", &l),
+    assert_int_equal(lock("<ObjectLockConfiguration><ObjectLockEnabled>Disabled</ObjectLockEnabled></"
+                          "ObjectLockConfiguration>",
+                          &l),
                      S3_MALFORMED_XML);
     assert_int_equal(lock(LOCK("<Rule/>"), &l), S3_MALFORMED_XML);
     assert_int_equal(lock(DEFAULT("<Mode>governance</Mode><Days>1</Days>"), &l), S3_MALFORMED_XML);
@@ -239,16 +246,22 @@ static void retention__has_mode_and_date_or_neither(void **state)
     assert_true(until == 0);
     docs_retention_write(&t, mode, until);
     assert_written(&t, "Retention", "");
-    assert_int_equal(retention("<Retention>" GOVERNANCE "<RetainUntilDate>2030-01-01T00:00:00Z</RetainUntilDate></Retention>",
-                               &mode, &until), 0);
+    assert_int_equal(retention("<Retention>" GOVERNANCE
+                               "<RetainUntilDate>2030-01-01T00:00:00Z</RetainUntilDate></Retention>",
+                               &mode, &until),
+                     0);
     assert_int_equal(mode, LOCK_GOVERNANCE);
     docs_retention_write(&t, mode, until);
     assert_written(&t, "Retention", GOVERNANCE "<RetainUntilDate>2030-01-01T00:00:00.000Z</RetainUntilDate>");
     assert_int_equal(retention("<Retention>" GOVERNANCE "</Retention>", &mode, &until), S3_MALFORMED_XML);
-    assert_int_equal(retention("<Retention><RetainUntilDate>2030-01-01T00:00:00Z</RetainUntilDate></Retention>", &mode, &until),
-                     S3_MALFORMED_XML);
-    assert_int_equal(retention("<Retention><Mode>abc</Mode><RetainUntilDate>2030-01-01</RetainUntilDate></Retention>", &mode, &until),
-                     S3_MALFORMED_XML);
+    assert_int_equal(
+        retention("<Retention><RetainUntilDate>2030-01-01T00:00:00Z</RetainUntilDate></Retention>", &mode,
+                  &until),
+        S3_MALFORMED_XML);
+    assert_int_equal(
+        retention("<Retention><Mode>abc</Mode><RetainUntilDate>2030-01-01</RetainUntilDate></Retention>",
+                  &mode, &until),
+        S3_MALFORMED_XML);
 }
 
 static void legal_hold__is_on_or_off(void **state)
@@ -257,11 +270,15 @@ static void legal_hold__is_on_or_off(void **state)
     struct text t = { .limit = 4096 };
 
     (void)state;
-    assert_int_equal(docs_legal_hold_parse(&arena, SLICE("<LegalHold><Status>ON</Status></LegalHold>"), &on, NULL), 0);
+    assert_int_equal(
+        docs_legal_hold_parse(&arena, SLICE("<LegalHold><Status>ON</Status></LegalHold>"), &on, NULL), 0);
     assert_true(on);
-    assert_int_equal(docs_legal_hold_parse(&arena, SLICE("<LegalHold><Status>OFF</Status></LegalHold>"), &on, NULL), 0);
+    assert_int_equal(
+        docs_legal_hold_parse(&arena, SLICE("<LegalHold><Status>OFF</Status></LegalHold>"), &on, NULL), 0);
     assert_false(on);
-    assert_int_equal(docs_legal_hold_parse(&arena, SLICE("<LegalHold><Status>abc</Status></LegalHold>"), &on, NULL), S3_MALFORMED_XML);
+    assert_int_equal(
+        docs_legal_hold_parse(&arena, SLICE("<LegalHold><Status>abc</Status></LegalHold>"), &on, NULL),
+        S3_MALFORMED_XML);
     assert_int_equal(docs_legal_hold_parse(&arena, SLICE("<LegalHold/>"), &on, NULL), S3_MALFORMED_XML);
     docs_legal_hold_write(&t, true);
     assert_written(&t, "LegalHold", "<Status>ON</Status>");
@@ -275,20 +292,29 @@ static void public_access__has_four_flags(void **state)
     struct text                t = { .limit = 4096 };
 
     (void)state;
-    assert_int_equal(docs_public_access_parse(&arena, SLICE(BLOCK("<IgnorePublicAcls>TRUE</IgnorePublicAcls><BlockPublicPolicy>"
-                                              "true</BlockPublicPolicy><BlockPublicAcls>false</BlockPublicAcls>")), &b, NULL), 0);
+    assert_int_equal(docs_public_access_parse(
+                         &arena,
+                         SLICE(BLOCK("<IgnorePublicAcls>TRUE</IgnorePublicAcls><BlockPublicPolicy>"
+                                     "true</BlockPublicPolicy><BlockPublicAcls>false</BlockPublicAcls>")),
+                         &b, NULL),
+                     0);
     assert_false(b.block_acls);
     assert_true(b.ignore_acls);
     assert_true(b.block_policy);
     assert_false(b.restrict_buckets);
     docs_public_access_write(&t, &b);
-    assert_written(&t, "PublicAccessBlockConfiguration", "<BlockPublicAcls>false</BlockPublicAcls><IgnorePublicAcls>true"
-                   "</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>false</RestrictPublicBuckets>");
-    assert_int_equal(docs_public_access_parse(&arena, SLICE(BLOCK("<BlockPublicAcls>x</BlockPublicAcls>")), &b, NULL), S3_MALFORMED_XML);
+    assert_written(&t, "PublicAccessBlockConfiguration",
+                   "<BlockPublicAcls>false</BlockPublicAcls><IgnorePublicAcls>true"
+                   "</IgnorePublicAcls><BlockPublicPolicy>true</"
+                   "BlockPublicPolicy><RestrictPublicBuckets>false</RestrictPublicBuckets>");
+    assert_int_equal(
+        docs_public_access_parse(&arena, SLICE(BLOCK("<BlockPublicAcls>x</BlockPublicAcls>")), &b, NULL),
+        S3_MALFORMED_XML);
     assert_int_equal(docs_public_access_parse(&arena, SLICE(BLOCK("<Other/>")), &b, NULL), S3_MALFORMED_XML);
 }
 
-#define OWNERSHIP(text) "<OwnershipControls><Rule><ObjectOwnership>" text "</ObjectOwnership></Rule></OwnershipControls>"
+#define OWNERSHIP(text)                                                                                      \
+    "<OwnershipControls><Rule><ObjectOwnership>" text "</ObjectOwnership></Rule></OwnershipControls>"
 
 static void ownership__has_one_rule(void **state)
 {
@@ -302,7 +328,8 @@ static void ownership__has_one_rule(void **state)
     assert_written(&t, "OwnershipControls", "<Rule><ObjectOwnership>BucketOwnerPreferred</ObjectOwnership></Rule>");
     assert_int_equal(docs_ownership_parse(&arena, SLICE(OWNERSHIP("Nobody")), &o, NULL), S3_MALFORMED_XML);
     assert_int_equal(docs_ownership_parse(&arena, SLICE("<OwnershipControls/>"), &o, NULL), S3_MALFORMED_XML);
-    assert_int_equal(docs_ownership_parse(&arena, SLICE("<OwnershipControls><Rule/><Rule/></OwnershipControls>"), &o, NULL),
+    assert_int_equal(docs_ownership_parse(
+                         &arena, SLICE("<OwnershipControls><Rule/><Rule/></OwnershipControls>"), &o, NULL),
                      S3_MALFORMED_XML);
 }
 
@@ -326,13 +353,16 @@ static void encryption__names_an_algorithm(void **state)
     assert_int_equal(encryption(SSE("<SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID>",
                                     "<BucketKeyEnabled>true</BucketKeyEnabled>"), &e), 0);
     docs_encryption_write(&t, &e);
-    assert_written(&t, "ServerSideEncryptionConfiguration", "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms"
-                   "</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID></ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true"
+    assert_written(&t, "ServerSideEncryptionConfiguration",
+                   "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms"
+                   "</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID></"
+                   "ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true"
                    "</BucketKeyEnabled></Rule>");
     assert_int_equal(encryption(SSE("<SSEAlgorithm>ROT13</SSEAlgorithm>", ""), &e), S3_MALFORMED_XML);
     assert_int_equal(encryption(SSE("", ""), &e), S3_MALFORMED_XML);
-    assert_int_equal(encryption(SSE("<SSEAlgorithm>AES256</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID>", ""), &e),
-                     S3_INVALID_ARGUMENT);
+    assert_int_equal(
+        encryption(SSE("<SSEAlgorithm>AES256</SSEAlgorithm><KMSMasterKeyID>k</KMSMasterKeyID>", ""), &e),
+        S3_INVALID_ARGUMENT);
 }
 
 #define CREATE(text) "<CreateBucketConfiguration>" text "</CreateBucketConfiguration>"
@@ -344,14 +374,19 @@ static void create_bucket__may_say_nothing(void **state)
     (void)state;
     assert_int_equal(docs_create_bucket_parse(&arena, SLICE(" \r\n"), &c, NULL), 0);
     assert_int_equal(c.location.size, 0);
-    assert_int_equal(docs_create_bucket_parse(&arena, SLICE(CREATE("<LocationConstraint>EU</LocationConstraint><Tags>" TAG("a", "b")
-                                              "</Tags>")), &c, NULL), 0);
+    assert_int_equal(
+        docs_create_bucket_parse(
+            &arena,
+            SLICE(CREATE("<LocationConstraint>EU</LocationConstraint><Tags>" TAG("a", "b") "</Tags>")), &c,
+            NULL),
+        0);
     assert_text(c.location, "EU");
     assert_int_equal(c.tag_count, 1);
     assert_int_equal(docs_create_bucket_parse(&arena, SLICE(CREATE("<Other/>")), &c, NULL), S3_MALFORMED_XML);
     assert_int_equal(docs_create_bucket_parse(&arena, SLICE("<x/>"), &c, NULL), S3_MALFORMED_XML);
-    assert_int_equal(docs_create_bucket_parse(&arena, SLICE(CREATE("<Bucket><Type>Directory</Type></Bucket>")), &c, NULL),
-                     S3_NOT_IMPLEMENTED);
+    assert_int_equal(
+        docs_create_bucket_parse(&arena, SLICE(CREATE("<Bucket><Type>Directory</Type></Bucket>")), &c, NULL),
+        S3_NOT_IMPLEMENTED);
 }
 
 /* --- Lists. --- */
@@ -361,9 +396,16 @@ static void delete__reads_keys_versions_and_conditions(void **state)
     struct docs_delete d;
 
     (void)state;
-    assert_int_equal(docs_delete_parse(&arena, SLICE("<Delete><Object><Key> a &amp; b </Key><VersionId>v1</VersionId></Object><Quiet>true"
-        "</Quiet><Object><Key>c</Key><ETag>\"e\"</ETag><Size>7</Size><LastModifiedTime>Wed, 21 Oct 2015 07:28:00 GMT</LastModifiedTime>"
-        "</Object><Object><Key>d</Key><LastModifiedTime>2015-10-21T07:28:00Z</LastModifiedTime></Object></Delete>"), &d, NULL), 0);
+    assert_int_equal(
+        docs_delete_parse(
+            &arena,
+            SLICE("<Delete><Object><Key> a &amp; b </Key><VersionId>v1</VersionId></Object><Quiet>true"
+                  "</Quiet><Object><Key>c</Key><ETag>\"e\"</ETag><Size>7</Size><LastModifiedTime>Wed, 21 Oct "
+                  "2015 07:28:00 GMT</LastModifiedTime>"
+                  "</Object><Object><Key>d</Key><LastModifiedTime>2015-10-21T07:28:00Z</LastModifiedTime></"
+                  "Object></Delete>"),
+            &d, NULL),
+        0);
     assert_int_equal(d.count, 3);
     assert_true(d.quiet);
     assert_text(d.items[0].key, " a & b ");   /* Blanks belong to a key. */
@@ -399,10 +441,16 @@ static void delete__has_limits(void **state)
     assert_int_equal(delete_many(DOCS_DELETE_MAX), 0);
     assert_int_equal(delete_many(DOCS_DELETE_MAX + 1), S3_MALFORMED_XML);
     assert_int_equal(delete_many(0), S3_MALFORMED_XML);
-    assert_int_equal(docs_delete_parse(&arena, SLICE("<Delete><Object><Key></Key></Object></Delete>"), &d, NULL), S3_MALFORMED_XML);
-    assert_int_equal(docs_delete_parse(&arena, SLICE("<Delete><Object><VersionId>1</VersionId></Object></Delete>"), &d, NULL),
+    assert_int_equal(
+        docs_delete_parse(&arena, SLICE("<Delete><Object><Key></Key></Object></Delete>"), &d, NULL),
+        S3_MALFORMED_XML);
+    assert_int_equal(docs_delete_parse(&arena,
+                                       SLICE("<Delete><Object><VersionId>1</VersionId></Object></Delete>"),
+                                       &d, NULL),
                      S3_MALFORMED_XML);
-    assert_int_equal(docs_delete_parse(&arena, SLICE("<Delete><Object><Key>k</Key><Size>x</Size></Object></Delete>"), &d, NULL),
+    assert_int_equal(docs_delete_parse(&arena,
+                                       SLICE("<Delete><Object><Key>k</Key><Size>x</Size></Object></Delete>"),
+                                       &d, NULL),
                      S3_MALFORMED_XML);
 }
 
@@ -420,7 +468,10 @@ static void complete__reads_parts_in_order(void **state)
     uint32_t          count = 0;
 
     (void)state;
-    assert_int_equal(complete(COMPLETE(PART("2", "<ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME>") PART("1", "")), &parts, &count), 0);
+    assert_int_equal(
+        complete(COMPLETE(PART("2", "<ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME>") PART("1", "")),
+                 &parts, &count),
+        0);
     assert_int_equal(count, 2);
     assert_int_equal(parts[0].number, 2);
     assert_text(parts[0].etag, "\"e\"");
@@ -429,12 +480,15 @@ static void complete__reads_parts_in_order(void **state)
     assert_int_equal(parts[1].checksum_kind, CHECKSUM_NONE);
     assert_int_equal(parts[1].checksum.size, 0);
     assert_int_equal(complete(COMPLETE(""), &parts, &count), S3_MALFORMED_XML);
-    assert_int_equal(complete(COMPLETE("<Part><PartNumber>1</PartNumber></Part>"), &parts, &count), S3_MALFORMED_XML);
+    assert_int_equal(complete(COMPLETE("<Part><PartNumber>1</PartNumber></Part>"), &parts, &count),
+                     S3_MALFORMED_XML);
     assert_int_equal(complete(COMPLETE(PART("x", "")), &parts, &count), S3_MALFORMED_XML);
     assert_int_equal(complete(COMPLETE(PART("0", "")), &parts, &count), S3_INVALID_ARGUMENT);
     assert_int_equal(complete(COMPLETE(PART("10001", "")), &parts, &count), S3_INVALID_ARGUMENT);
-    assert_int_equal(complete(COMPLETE(PART("1", "<ChecksumCRC32>a</ChecksumCRC32><ChecksumSHA1>b</ChecksumSHA1>")), &parts, &count),
-                     S3_INVALID_REQUEST);
+    assert_int_equal(
+        complete(COMPLETE(PART("1", "<ChecksumCRC32>a</ChecksumCRC32><ChecksumSHA1>b</ChecksumSHA1>")),
+                 &parts, &count),
+        S3_INVALID_REQUEST);
     assert_int_equal(complete(COMPLETE(PART("1", "<ChecksumCRC32/>")), &parts, &count), S3_MALFORMED_XML);
 }
 
@@ -449,8 +503,10 @@ static void complete__takes_all_parts_there_can_be(void **state)
     (void)state;
     text_lit(&t, "<CompleteMultipartUpload>");
     for (int i = 1; i <= PART_NUMBER_MAX; i++) {
-        snprintf(line, sizeof line, "<Part><ETag>&quot;0123456789abcdef0123456789abcdef&quot;</ETag><PartNumber>%d</PartNumber>"
-                 "<ChecksumSHA256>ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=</ChecksumSHA256></Part>", i);
+        snprintf(line, sizeof line,
+                 "<Part><ETag>&quot;0123456789abcdef0123456789abcdef&quot;</ETag><PartNumber>%d</PartNumber>"
+                 "<ChecksumSHA256>ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=</ChecksumSHA256></Part>",
+                 i);
         text_add(&t, slice_str(line));
     }
     size_t whole = t.size;

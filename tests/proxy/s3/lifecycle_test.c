@@ -86,12 +86,14 @@ static void parse__refuses_broken_documents(void **state)
     assert_refused(RULE(PREFIX("a") ON EXPIRE(DAYS("1") "<Date>2030-01-01</Date>")), S3_MALFORMED_XML);
     assert_refused(RULE(PREFIX("a") ON EXPIRE(DAYS("x"))), S3_MALFORMED_XML);
     assert_refused(RULE(PREFIX("a") ON EXPIRE("<Date>20200101</Date>")), S3_MALFORMED_XML);
-    assert_refused(RULE(PREFIX("a") ON EXPIRE("<ExpiredObjectDeleteMarker>1</ExpiredObjectDeleteMarker>")), S3_MALFORMED_XML);
+    assert_refused(RULE(PREFIX("a") ON EXPIRE("<ExpiredObjectDeleteMarker>1</ExpiredObjectDeleteMarker>")),
+                   S3_MALFORMED_XML);
     assert_refused(RULE(PREFIX("a") ON NONCURRENT("")), S3_MALFORMED_XML);
     assert_refused(RULE(PREFIX("a") ON MOVE(DAYS("1"), "")), S3_MALFORMED_XML);
     assert_refused(RULE(PREFIX("a") ON MOVE("", "GLACIER")), S3_MALFORMED_XML);
     assert_refused(RULE(PREFIX("a") ON "<Other/>"), S3_MALFORMED_XML);
-    assert_refused(RULE(FILTER("<ObjectSizeLessThan>x</ObjectSizeLessThan>") ON EXPIRE(DAYS("1"))), S3_MALFORMED_XML);
+    assert_refused(RULE(FILTER("<ObjectSizeLessThan>x</ObjectSizeLessThan>") ON EXPIRE(DAYS("1"))),
+                   S3_MALFORMED_XML);
 }
 
 static void parse__refuses_values_that_make_no_sense(void **state)
@@ -103,9 +105,11 @@ static void parse__refuses_values_that_make_no_sense(void **state)
     assert_refused(RULE(PREFIX("a") ON EXPIRE("<Date>2030-01-01T00:00:01Z</Date>")), S3_INVALID_ARGUMENT);
     assert_refused(RULE(PREFIX("a") ON NONCURRENT("<NoncurrentDays>0</NoncurrentDays>")), S3_INVALID_ARGUMENT);
     assert_refused(RULE(PREFIX("a") ON NONCURRENT("<NoncurrentDays>1</NoncurrentDays>"
-                                                  "<NewerNoncurrentVersions>101</NewerNoncurrentVersions>")), S3_INVALID_ARGUMENT);
+                                                  "<NewerNoncurrentVersions>101</NewerNoncurrentVersions>")),
+                   S3_INVALID_ARGUMENT);
     assert_refused(RULE(PREFIX("a") ON ABORT("0")), S3_INVALID_ARGUMENT);
-    assert_refused(RULE(ID("x") PREFIX("a") ON ABORT("1")) RULE(ID("x") PREFIX("b") ON ABORT("1")), S3_INVALID_ARGUMENT);
+    assert_refused(RULE(ID("x") PREFIX("a") ON ABORT("1")) RULE(ID("x") PREFIX("b") ON ABORT("1")),
+                   S3_INVALID_ARGUMENT);
     assert_refused(RULE(PREFIX("a") ON EXPIRE(DAYS("3")) MOVE(DAYS("3"), "GLACIER")), S3_INVALID_ARGUMENT);
 }
 
@@ -114,13 +118,19 @@ static void parse__refuses_what_does_not_go_together(void **state)
     (void)state;
     assert_refused(RULE(PREFIX("a") ON), S3_INVALID_REQUEST);
     assert_refused(RULE(FILTER(TAG("k", "v")) ON ABORT("1")), S3_INVALID_REQUEST);
-    assert_refused(RULE(FILTER(TAG("k", "v")) ON EXPIRE("<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>")),
-                   S3_INVALID_REQUEST);
+    assert_refused(
+        RULE(FILTER(TAG("k", "v")) ON EXPIRE("<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>")),
+        S3_INVALID_REQUEST);
     assert_refused(RULE(FILTER("<ObjectSizeLessThan>9</ObjectSizeLessThan>") ON ABORT("1")), S3_INVALID_REQUEST);
-    assert_refused(RULE(FILTER("<And>" TAG("k", "v") TAG("k", "w") "</And>") ON EXPIRE(DAYS("1"))), S3_INVALID_REQUEST);
-    assert_refused(RULE(FILTER("<And><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan><ObjectSizeLessThan>5</ObjectSizeLessThan>"
-                               "</And>") ON EXPIRE(DAYS("1"))), S3_INVALID_REQUEST);
-    assert_refused(RULE(PREFIX("a") ON EXPIRE(DAYS("3")) MOVE("<Date>2030-01-01</Date>", "GLACIER")), S3_INVALID_REQUEST);
+    assert_refused(RULE(FILTER("<And>" TAG("k", "v") TAG("k", "w") "</And>") ON EXPIRE(DAYS("1"))),
+                   S3_INVALID_REQUEST);
+    assert_refused(
+        RULE(FILTER(
+            "<And><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan><ObjectSizeLessThan>5</ObjectSizeLessThan>"
+            "</And>") ON EXPIRE(DAYS("1"))),
+        S3_INVALID_REQUEST);
+    assert_refused(RULE(PREFIX("a") ON EXPIRE(DAYS("3")) MOVE("<Date>2030-01-01</Date>", "GLACIER")),
+                   S3_INVALID_REQUEST);
     assert_refused(RULE(PREFIX("a") ON MOVE(DAYS("3"), "GLACIER") MOVE(DAYS("4"), "GLACIER")), S3_INVALID_REQUEST);
     assert_refused(RULE(FILTER(TAG("", "v")) ON EXPIRE(DAYS("1"))), S3_INVALID_TAG);
 }
@@ -162,17 +172,21 @@ static void parse__has_limits(void **state)
     assert_int_equal(parse_id(LIFECYCLE_ID_MAX + 1), S3_INVALID_ARGUMENT);
     assert_int_equal(parse_count("", rule, LIFECYCLE_RULES_MAX, ""), 0);
     assert_int_equal(parse_count("", rule, LIFECYCLE_RULES_MAX + 1, ""), S3_INVALID_REQUEST);
-    assert_int_equal(parse_count("<Rule><Filter><And>", tag, LIFECYCLE_TAGS_MAX, "</And></Filter>" ON EXPIRE(DAYS("1")) "</Rule>"), 0);
-    assert_int_equal(parse_count("<Rule><Filter><And>", tag, LIFECYCLE_TAGS_MAX + 1, "</And></Filter>" ON EXPIRE(DAYS("1")) "</Rule>"),
+    assert_int_equal(parse_count("<Rule><Filter><And>", tag, LIFECYCLE_TAGS_MAX,
+                                 "</And></Filter>" ON EXPIRE(DAYS("1")) "</Rule>"),
+                     0);
+    assert_int_equal(parse_count("<Rule><Filter><And>", tag, LIFECYCLE_TAGS_MAX + 1,
+                                 "</And></Filter>" ON EXPIRE(DAYS("1")) "</Rule>"),
                      S3_INVALID_REQUEST);
     assert_int_equal(parse_count("<Rule>" PREFIX("a") ON, move, LIFECYCLE_TRANSITIONS_MAX, "</Rule>"), 0);
-    assert_int_equal(parse_count("<Rule>" PREFIX("a") ON, move, LIFECYCLE_TRANSITIONS_MAX + 1, "</Rule>"), S3_INVALID_REQUEST);
+    assert_int_equal(parse_count("<Rule>" PREFIX("a") ON, move, LIFECYCLE_TRANSITIONS_MAX + 1, "</Rule>"),
+                     S3_INVALID_REQUEST);
 }
 
 static void parse__names_rules_that_have_no_id(void **state)
 {
-    struct lifecycle *l = rules(RULE(PREFIX("a") ON EXPIRE(DAYS("1"))) RULE(ID("rule-1") PREFIX("b") ON EXPIRE(DAYS("1")))
-                                RULE(PREFIX("c") ON EXPIRE(DAYS("1"))));
+    struct lifecycle *l = rules(RULE(PREFIX("a") ON EXPIRE(DAYS("1"))) RULE(
+        ID("rule-1") PREFIX("b") ON EXPIRE(DAYS("1"))) RULE(PREFIX("c") ON EXPIRE(DAYS("1"))));
 
     (void)state;
     assert_text(l->rules[0].id, "rule-2");
@@ -182,15 +196,25 @@ static void parse__names_rules_that_have_no_id(void **state)
 
 static void write__is_read_back(void **state)
 {
-    struct lifecycle *l = rules(RULE(ID("a&amp;b") PREFIX("p/") "<Status>Disabled</Status>" EXPIRE("<Date>2030-01-01</Date>")
-                                     MOVE("<Date>2029-01-01</Date>", "GLACIER"))
-                                RULE(ID("2") FILTER("<And>" PREFIX("x") TAG("k", "v") TAG("l", "") "<ObjectSizeGreaterThan>5"
-                                                    "</ObjectSizeGreaterThan></And>") ON EXPIRE(DAYS("7")) MOVE(DAYS("0"), "COLD"))
-                                RULE(ID("3") FILTER("") ON ABORT("2") NONCURRENT("<NoncurrentDays>3</NoncurrentDays>"
+    struct lifecycle *l = rules(
+                         RULE(ID("a&amp;b") PREFIX("p/") "<Status>Disabled</Status>" EXPIRE(
+                             "<Date>2030-01-01</Date>") MOVE("<Date>2029-01-01</Date>", "GLACIER"))
+                             RULE(ID("2") FILTER("<And>" PREFIX("x") TAG("k", "v")
+                                                     TAG("l", "") "<ObjectSizeGreaterThan>5"
+                                                                  "</ObjectSizeGreaterThan></And>")
+                                      ON EXPIRE(DAYS("7")) MOVE(DAYS("0"), "COLD"))
+                                 RULE(ID("3") FILTER("") ON ABORT("2") NONCURRENT(
+                                     "<NoncurrentDays>3</NoncurrentDays>"
                                      "<NewerNoncurrentVersions>4</NewerNoncurrentVersions>")
-                                     EXPIRE("<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>")
-                                     "<NoncurrentVersionTransition><NoncurrentDays>1</NoncurrentDays><StorageClass>COLD</StorageClass>"
-                                     "</NoncurrentVersionTransition>")), *again = NULL;
+                                          EXPIRE("<ExpiredObjectDeleteMarker>true</"
+                                                 "ExpiredObjectDeleteMarker>") "<NoncurrentVersionTransition>"
+                                                                               "<NoncurrentDays>1</"
+                                                                               "NoncurrentDays><StorageClass>"
+                                                                               "COLD</StorageClass>"
+                                                                               "</"
+                                                                               "NoncurrentVersionTransition"
+                                                                               ">")),
+                     *again = NULL;
     struct text t = { .limit = 65536 }, t2 = { .limit = 65536 };
 
     (void)state;
@@ -213,7 +237,8 @@ static void write__is_read_back(void **state)
 
 static struct lifecycle_subject current(const char *name)
 {
-    return (struct lifecycle_subject) { .kind = LIFECYCLE_CURRENT, .name = slice_str(name), .since_us = T0 + 1, .size = 10 };
+    return (struct lifecycle_subject){
+        .kind = LIFECYCLE_CURRENT, .name = slice_str(name), .since_us = T0 + 1, .size = 10};
 }
 
 static struct lifecycle_due judge(const struct lifecycle *l, const struct lifecycle_subject *s, uint64_t now_us)
@@ -248,23 +273,27 @@ static void expiry__is_rounded_up_to_midnight(void **state)
 
 static void expiry__of_several_rules_the_first_counts(void **state)
 {
-    struct lifecycle        *l = rules(RULE(ID("late") PREFIX("") ON EXPIRE(DAYS("9"))) RULE(ID("soon r") PREFIX("a") ON EXPIRE(DAYS("1")))
-                                       RULE(ID("off") PREFIX("") "<Status>Disabled</Status>" EXPIRE("<Date>1970-01-02</Date>")));
+    struct lifecycle *l = rules(
+        RULE(ID("late") PREFIX("") ON EXPIRE(DAYS("9"))) RULE(ID("soon r") PREFIX("a") ON EXPIRE(DAYS("1")))
+            RULE(ID("off") PREFIX("") "<Status>Disabled</Status>" EXPIRE("<Date>1970-01-02</Date>")));
     struct lifecycle_subject s = current("a"), b = current("b");
     struct lifecycle_due     due;
 
     (void)state;
     assert_true(lifecycle_expiry(l, &s, LIFECYCLE_DAY_S, &due));
     assert_text(due.rule->id, "soon r");
-    assert_string_equal(lifecycle_expiry_text(&arena, &due), "expiry-date=\"Sun, 06 Oct 2024 00:00:00 GMT\", rule-id=\"soon%20r\"");
+    assert_string_equal(lifecycle_expiry_text(&arena, &due),
+                        "expiry-date=\"Sun, 06 Oct 2024 00:00:00 GMT\", rule-id=\"soon%20r\"");
     assert_true(lifecycle_expiry(l, &b, LIFECYCLE_DAY_S, &due));
     assert_text(due.rule->id, "late");
 }
 
 static void filter__needs_all_of_it(void **state)
 {
-    struct lifecycle        *l = rules(RULE(FILTER("<And>" PREFIX("a/") TAG("k", "v") TAG("l", "w") "<ObjectSizeGreaterThan>5"
-                                            "</ObjectSizeGreaterThan><ObjectSizeLessThan>20</ObjectSizeLessThan></And>") ON EXPIRE(DAYS("1"))));
+    struct lifecycle *l = rules(RULE(FILTER("<And>" PREFIX("a/") TAG("k", "v") TAG(
+        "l", "w") "<ObjectSizeGreaterThan>5"
+                  "</ObjectSizeGreaterThan><ObjectSizeLessThan>20</ObjectSizeLessThan></And>")
+                                         ON EXPIRE(DAYS("1"))));
     Rs__MetaItem             k = RS__META_ITEM__INIT, w = RS__META_ITEM__INIT, *tags[] = { &k, &w };
     struct lifecycle_subject s = current("a/x");
 
@@ -303,8 +332,9 @@ static void filter__bare_predicates_all_count(void **state)
 
 static void noncurrent__keeps_the_newest(void **state)
 {
-    struct lifecycle        *l = rules(RULE(PREFIX("") ON NONCURRENT("<NoncurrentDays>2</NoncurrentDays><NewerNoncurrentVersions>3"
-                                                                     "</NewerNoncurrentVersions>")));
+    struct lifecycle *l =
+        rules(RULE(PREFIX("") ON NONCURRENT("<NoncurrentDays>2</NoncurrentDays><NewerNoncurrentVersions>3"
+                                            "</NewerNoncurrentVersions>")));
     struct lifecycle_subject s = current("a");
 
     (void)state;
@@ -319,8 +349,10 @@ static void noncurrent__keeps_the_newest(void **state)
 
 static void marker__goes_when_it_is_alone(void **state)
 {
-    struct lifecycle        *l = rules(RULE(PREFIX("") ON EXPIRE("<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>")));
-    struct lifecycle        *off = rules(RULE(PREFIX("") ON EXPIRE("<ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker>")));
+    struct lifecycle *l =
+        rules(RULE(PREFIX("") ON EXPIRE("<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>")));
+    struct lifecycle *off =
+        rules(RULE(PREFIX("") ON EXPIRE("<ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker>")));
     struct lifecycle        *days = rules(RULE(PREFIX("") ON EXPIRE(DAYS("5"))));
     struct lifecycle_subject s = current("a");
 
@@ -339,7 +371,8 @@ static void marker__goes_when_it_is_alone(void **state)
 
 static void upload__is_aborted_by_its_name_only(void **state)
 {
-    struct lifecycle        *l = rules(RULE(FILTER(PREFIX("a")) ON ABORT("1")) RULE(PREFIX("") ON EXPIRE(DAYS("1"))));
+    struct lifecycle *l =
+        rules(RULE(FILTER(PREFIX("a")) ON ABORT("1")) RULE(PREFIX("") ON EXPIRE(DAYS("1"))));
     struct lifecycle_subject s = current("a");
     struct lifecycle_due     due;
 
@@ -355,7 +388,8 @@ static void upload__is_aborted_by_its_name_only(void **state)
 
 static void move__goes_to_the_last_class_that_is_due(void **state)
 {
-    struct lifecycle        *l = rules(RULE(PREFIX("") ON MOVE(DAYS("1"), "WARM") MOVE(DAYS("3"), "COLD") EXPIRE(DAYS("5"))));
+    struct lifecycle *l =
+        rules(RULE(PREFIX("") ON MOVE(DAYS("1"), "WARM") MOVE(DAYS("3"), "COLD") EXPIRE(DAYS("5"))));
     struct lifecycle_subject s = current("a");
     struct lifecycle_due     due;
 

@@ -72,9 +72,15 @@ static void parse__takes_what_aws_takes(void **state)
 
     (void)state;
     assert_int_equal(parse("{\"Statement\":{" ALLOW ALL GET BOX "}}", &policy), 0);
-    assert_int_equal(parse("{\"Version\":\"2008-10-17\",\"Id\":\"x\",\"Statement\":[{\"Sid\":\"1\"," ALLOW ALL GET BOX "}]}",
-                           &policy), 0);
-    statement(ALLOW "\"Principal\":{\"AWS\":[\"*\"],\"CanonicalUser\":\"x\",\"Service\":\"a.b\",\"Federated\":\"c\"}," GET BOX);
+    assert_int_equal(
+        parse("{\"Version\":\"2008-10-17\",\"Id\":\"x\",\"Statement\":[{\"Sid\":\"1\"," ALLOW ALL GET BOX
+              "}]}",
+              &policy),
+        0);
+    statement(
+        ALLOW
+        "\"Principal\":{\"AWS\":[\"*\"],\"CanonicalUser\":\"x\",\"Service\":\"a.b\",\"Federated\":\"c\"}," GET
+            BOX);
     statement(DENY "\"NotPrincipal\":{\"AWS\":\"arn:aws:iam::p1:root\"},\"NotAction\":\"s3:Get*\","
               "\"NotResource\":\"arn:aws:s3:::box/x\"");
     statement(ALLOW ALL "\"Action\":[\"s3:*\"],\"Resource\":\"*\"");
@@ -172,12 +178,14 @@ static void parse__size_has_a_limit(void **state)
 static void parse__any_policy_fits_into_its_arena(void **state)
 {
     static const char *const shapes[][3] = {
-        { "{\"Statement\":{" ALLOW ALL GET "\"Resource\":[", "\"*\",", "\"*\"]}}" },
-        { "{\"Statement\":{" ALLOW ALL "\"Action\":[", "\"*\",", "\"*\"]," BOX "}}" },
-        { "{\"Statement\":{" ALLOW "\"Principal\":{\"AWS\":[", "\"*\",", "\"*\"]}," GET BOX "}}" },
-        { "{\"Version\":\"2012-10-17\",\"Statement\":{" ALLOW ALL GET "\"Resource\":\"arn:aws:s3:::", "${:}", "\"}}" },
-        { "{\"Statement\":{" ALLOW ALL GET BOX ",\"Condition\":{\"StringLike\":{\"a:\":[", "1,", "1]}}}}" },
-        { "{\"Statement\":[", "{" ALLOW ALL "\"Action\":\"*\",\"Resource\":\"*\"},", "{" ALLOW ALL GET BOX "}]}" },
+        {"{\"Statement\":{" ALLOW ALL GET "\"Resource\":[", "\"*\",", "\"*\"]}}"},
+        {"{\"Statement\":{" ALLOW ALL "\"Action\":[", "\"*\",", "\"*\"]," BOX "}}"},
+        {"{\"Statement\":{" ALLOW "\"Principal\":{\"AWS\":[", "\"*\",", "\"*\"]}," GET BOX "}}"},
+        {"{\"Version\":\"2012-10-17\",\"Statement\":{" ALLOW ALL GET "\"Resource\":\"arn:aws:s3:::", "${:}",
+         "\"}}"},
+        {"{\"Statement\":{" ALLOW ALL GET BOX ",\"Condition\":{\"StringLike\":{\"a:\":[", "1,", "1]}}}}"},
+        {"{\"Statement\":[", "{" ALLOW ALL "\"Action\":\"*\",\"Resource\":\"*\"},",
+         "{" ALLOW ALL GET BOX "}]}"},
     };
 
     (void)state;
@@ -207,7 +215,8 @@ static void parse__says_when_memory_is_out(void **state)
     (void)state;
     for (size_t limit = 0; limit < 2048; limit += 16) {
         arena_init(&small, limit);
-        int rc = s3_policy_parse(&small, SLICE("{\"Statement\":{" ALLOW ALL GET BOX "}}"), SLICE("box"), &policy, NULL);
+        int rc = s3_policy_parse(&small, SLICE("{\"Statement\":{" ALLOW ALL GET BOX "}}"), SLICE("box"),
+                                 &policy, NULL);
         assert_true(rc == 0 || rc == -ENOMEM);
         arena_done(&small);
     }
@@ -215,8 +224,9 @@ static void parse__says_when_memory_is_out(void **state)
 
 /* --- Judging. --- */
 
-static const struct policy_who alice = { .user_id = { (const uint8_t *)"u1", 2 }, .user_name = { (const uint8_t *)"alice", 5 },
-                                         .project_id = { (const uint8_t *)"p1", 2 } };
+static const struct policy_who alice = {.user_id = {(const uint8_t *)"u1", 2},
+                                        .user_name = {(const uint8_t *)"alice", 5},
+                                        .project_id = {(const uint8_t *)"p1", 2}};
 static const struct policy_who nobody;
 
 static enum policy_verdict judge_keys(const struct s3_policy *policy, const struct policy_who *who,
@@ -229,8 +239,8 @@ static enum policy_verdict judge_keys(const struct s3_policy *policy, const stru
     return s3_policy_judge(policy, &rq, &arena);
 }
 
-static enum policy_verdict judge(const struct s3_policy *policy, const struct policy_who *who, enum s3_action action,
-                                 const char *object)
+static enum policy_verdict judge(const struct s3_policy *policy, const struct policy_who *who,
+                                 enum s3_action action, const char *object)
 {
     return judge_keys(policy, who, action, object, NULL, 0);
 }
@@ -478,7 +488,8 @@ static void variables__are_filled_in(void **state)
 
     p = statement(ALLOW ALL "\"Action\":\"s3:ListBucket\"," BOX
                   ",\"Condition\":{\"StringLike\":{\"s3:prefix\":[\"\",\"home/${aws:username}/*\"]}}");
-    struct policy_key list[] = { { SLICE("aws:username"), SLICE("bob") }, { SLICE("s3:prefix"), SLICE("home/bob/") } };
+    struct policy_key list[] = {{SLICE("aws:username"), SLICE("bob")},
+                                {SLICE("s3:prefix"), SLICE("home/bob/")}};
     assert_int_equal(judge_keys(p, &alice, S3_DO_LIST_BUCKET, "", list, 2), POLICY_ALLOW);
     list[1].value = SLICE("home/sue/");
     assert_int_equal(judge_keys(p, &alice, S3_DO_LIST_BUCKET, "", list, 2), POLICY_NONE);
@@ -516,7 +527,8 @@ static void variables__that_grow_too_long_deny(void **state)
 static void judge__denies_when_memory_is_out(void **state)
 {
     struct s3_policy     *p = statement(ALLOW ALL GET "\"Resource\":\"arn:aws:s3:::box/${aws:x, 'y'}\"");
-    struct policy_request rq = { .who = &nobody, .action = S3_DO_GET_OBJECT, .bucket = SLICE("box"), .object = SLICE("y") };
+    struct policy_request rq = {
+        .who = &nobody, .action = S3_DO_GET_OBJECT, .bucket = SLICE("box"), .object = SLICE("y")};
     struct arena          empty;
 
     (void)state;

@@ -48,8 +48,9 @@ static void assert_slice(struct slice got, const char *want)
 
 static void parse__gives_a_tree_by_names(void **state)
 {
-    struct xml_node *root = parsed("<?xml version=\"1.0\"?>\n<a:Top xmlns:a=\"urn:x\">\n <B><C> one </C><C>two</C></B>"
-                                   "<a:D><![CDATA[<&>]]>&amp;&#65;</a:D><E/></a:Top>");
+    struct xml_node *root =
+        parsed("<?xml version=\"1.0\"?>\n<a:Top xmlns:a=\"urn:x\">\n <B><C> one </C><C>two</C></B>"
+               "<a:D><![CDATA[<&>]]>&amp;&#65;</a:D><E/></a:Top>");
 
     (void)state;
     assert_true(xml_is(root, "Top"));
