@@ -139,6 +139,8 @@ int config_new_acl(struct s3_call *c, const struct container *container, struct 
     else
         rc = s3_errorf(c, S3_MISSING_SECURITY_HEADER,
                        "Your request was missing a required header: an ACL in the body, or x-amz-acl.");
+    if (rc == 0)
+        rc = s3_ownership_check(s3_bucket_ownership(container), &headers, bucket_owner.id, &c->err);
     if (rc)
         return rc;
     if (s3_bucket_ownership(container) == OWNERSHIP_BUCKET_OWNER_ENFORCED && s3_acl_grants_others(acl, bucket_owner.id))

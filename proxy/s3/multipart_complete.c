@@ -5,7 +5,11 @@
 #include "proxy/s3/receive.h"
 #include "proxy/s3/xml.h"
 
+/* 10,000 parts as XML, as a tree, as what the object service is asked, and its table. */
+enum { COMPLETION_ARENA_BYTES = XML_ARENA_BYTES + S3_DOCUMENT_MAX + 16 * 1024 * 1024 };
+
 struct completion {
+    struct arena            arena;
     bool                    read;        /* The body was read and checked. */
     struct complete_part   *parts;
     uint32_t                count;
@@ -82,7 +86,7 @@ static int read_part(struct s3_call *c, struct completion *m, const struct docs_
         return invalid_part(c, from->number);
     if (from->checksum.size == 0)
         return 0;
-    value = arena_alloc(c->arena, CHECKSUM_BYTES_MAX);
+    value = arena_alloc(&m->arena, CHECKSUM_BYTES_MAX);
     if (!value)
         return -ENOMEM;
     if (checksum_parse(from->checksum_kind, from->checksum, value, NULL) || (m->kind && m->kind != from->checksum_kind))
@@ -102,13 +106,14 @@ WAITS static int completion_read(struct s3_call *c, struct completion *m)
         rc = read_size(c, m);
     if (rc == 0)
         rc = s3_write_condition(c, &m->condition);
+    /* The checksum in the headers is the object's, not the body's: so not by s3_document(). */
     if (rc == 0)
-        rc = s3_document(c, S3_DOCUMENT_MAX, &body);
+        rc = s3_body_all(c->body, &m->arena, S3_DOCUMENT_MAX, &body, &c->err);
     if (rc == 0)
-        rc = docs_complete_parse(c->arena, body, &parts, &m->count, &c->err);
+        rc = docs_complete_parse(&m->arena, body, &parts, &m->count, &c->err);
     if (rc)
         return rc;
-    m->parts = arena_array(c->arena, struct complete_part, m->count);
+    m->parts = arena_array(&m->arena, struct complete_part, m->count);
     if (!m->parts)
         return -ENOMEM;
     for (uint32_t i = 0; i < m->count; i++) {
@@ -224,7 +229,7 @@ WAITS static int complete_in(struct s3_call *c, struct container *container, voi
         .parts = m->parts, .count = m->count, .condition = &m->condition, .size = m->size,
         .checksum = compare ? slice_of(m->whole, checksum_size(m->whole_kind)) : SLICE_NONE,
     };
-    rc = upload_complete(c->os, container, c->key, m->id, &request, s3_deadline(c), c->arena, &meta, &wrong, &c->err);
+    rc = upload_complete(c->os, container, c->key, m->id, &request, s3_deadline(c), &m->arena, &meta, &wrong, &c->err);
     if (rc)
         return complete_failed(c, container, m, rc, wrong);
     return complete_reply(c, container, meta);
@@ -232,7 +237,13 @@ WAITS static int complete_in(struct s3_call *c, struct container *container, voi
 
 int s3_complete_upload(struct s3_call *c)
 {
-    struct completion m = { 0 };
+    struct completion *m = arena_new(c->arena, struct completion);
+    int                rc;
 
-    return s3_with_bucket(c, complete_in, &m);
+    if (!m)
+        return -ENOMEM;
+    arena_init(&m->arena, COMPLETION_ARENA_BYTES);
+    rc = s3_with_bucket(c, complete_in, m);
+    arena_done(&m->arena);
+    return rc;
 }

@@ -1,4 +1,6 @@
 /* proxy/s3/object_config.c - subresources of objects: tags, retention, legal hold. ACLs are in object_acl.c. */
+#include <stdlib.h>
+
 #include "proxy/s3/config.h"
 #include "proxy/s3/docs.h"
 #include "proxy/s3/object.h"
@@ -77,6 +79,13 @@ WAITS static int reply_document(struct s3_call *c, const struct container *conta
 
 /* --- Tags. --- */
 
+static int compare_tags(const void *a, const void *b)
+{
+    const Rs__MetaItem *one = *(Rs__MetaItem *const *)a, *two = *(Rs__MetaItem *const *)b;
+
+    return slice_compare(s3_pb(one->name), s3_pb(two->name));
+}
+
 WAITS static int get_tagging_in(struct s3_call *c, struct container *container, void *arg)
 {
     struct object object;
@@ -86,6 +95,9 @@ WAITS static int get_tagging_in(struct s3_call *c, struct container *container, 
     (void)arg;
     if (rc)
         return rc;
+    /* The order in which they were given is nobody's business; by name, answers compare. */
+    if (object.meta->n_tags)
+        qsort(object.meta->tags, object.meta->n_tags, sizeof *object.meta->tags, compare_tags);
     docs_tagging_write(&xml, object.meta->tags, object.meta->n_tags);
     return reply_document(c, container, object.meta, &xml);
 }

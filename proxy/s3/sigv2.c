@@ -78,7 +78,15 @@ static uint8_t *put_headers(uint8_t *out, struct http_request *rq)
     return out;
 }
 
-static uint8_t *put_resource(uint8_t *out, const struct s3_auth_options *options, const struct http_request *rq)
+/* "/bucket" and nothing behind. */
+static bool names_bucket_only(const struct s3_auth_options *options, const struct http_request *rq)
+{
+    return options->bucket.size == 0 && rq->raw_path.size > 1 && !memchr(rq->raw_path.data + 1, '/', rq->raw_path.size - 1);
+}
+
+/* 'slash': behind the bucket's name, where the path has none. */
+static uint8_t *put_resource(uint8_t *out, const struct s3_auth_options *options, const struct http_request *rq,
+                             bool slash)
 {
     char mark = '?';
 
@@ -87,6 +95,8 @@ static uint8_t *put_resource(uint8_t *out, const struct s3_auth_options *options
         out = put(out, options->bucket);
     }
     out = put(out, rq->raw_path);
+    if (slash)
+        *out++ = '/';
     for (size_t i = 0; i < sizeof resource_names / sizeof *resource_names; i++) {
         struct slice name = slice_str(resource_names[i]);
         for (uint32_t j = 0; j < rq->query_count; j++) {
@@ -104,13 +114,22 @@ static uint8_t *put_resource(uint8_t *out, const struct s3_auth_options *options
     return out;
 }
 
+static bool signature_fits(struct slice secret, struct slice to_sign, struct slice given)
+{
+    uint8_t digest[SHA1_BYTES], claimed[SHA1_BYTES];
+    size_t  size;
+
+    hmac_sha1(secret, to_sign, digest);
+    return base64_decode(claimed, sizeof claimed, given, &size) == 0 && size == SHA1_BYTES &&
+           equal_secret(claimed, digest, sizeof digest);
+}
+
 static int verify(const struct s3_auth_options *options, struct http_request *rq, struct slice date,
                   struct slice given, struct s3_auth *auth, struct error *err)
 {
     size_t       size = rq->method.size + rq->target.size + options->bucket.size + date.size + 64;
-    uint8_t      digest[SHA1_BYTES], claimed[SHA1_BYTES], *text, *out;
+    uint8_t     *text, *out, *resource;
     struct slice secret, to_sign;
-    size_t       claimed_size;
     int          rc = options->keys.secret(options->keys.ctx, auth->access_key, &auth->who, &secret);
 
     if (rc)
@@ -131,11 +150,16 @@ static int verify(const struct s3_auth_options *options, struct http_request *rq
     out = put_headers(out, rq);
     if (!out)
         return error_set(err, -ENOMEM, "out of memory");
-    out = put_resource(out, options, rq);
+    resource = out;
+    /* boto signs "/bucket/" though it asks for "/bucket". */
+    if (names_bucket_only(options, rq)) {
+        out = put_resource(resource, options, rq, true);
+        if (signature_fits(secret, slice_of(text, (size_t)(out - text)), given))
+            return 0;
+    }
+    out = put_resource(resource, options, rq, false);
     to_sign = slice_of(text, (size_t)(out - text));
-    hmac_sha1(secret, to_sign, digest);
-    if (base64_decode(claimed, sizeof claimed, given, &claimed_size) == 0 && claimed_size == SHA1_BYTES &&
-        equal_secret(claimed, digest, sizeof digest))
+    if (signature_fits(secret, to_sign, given))
         return 0;
     auth->string_to_sign = to_sign;
     auth->given = given;
