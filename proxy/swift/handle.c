@@ -1,7 +1,7 @@
 /* proxy/swift/handle.c - from a path and a method to the function that answers. */
 #include "base/counter.h"
 #include "base/log.h"
-#include "proxy/swift/listing.h"
+#include "proxy/swift/bulk.h"
 
 COUNTER(swift_requests, "Requests of the Swift dialect.");
 COUNTER(swift_failures, "Requests of the Swift dialect that were answered with a 5xx status.");
@@ -93,6 +93,11 @@ WAITS static int dispatch(struct call *c)
 
     if (status)
         return status;
+    if (level == LEVEL_ACCOUNT && http_query(c->rq, "bulk-delete").data &&
+        (slice_equal(c->rq->method, SLICE("POST")) || slice_equal(c->rq->method, SLICE("DELETE")))) {
+        c->rq->action = "account.bulk_delete";
+        return bulk_delete_call(c);
+    }
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         if (methods[i].level != level || !slice_equal(c->rq->method, slice_str(methods[i].method)))
             continue;
@@ -205,7 +210,10 @@ int info_call(struct call *c)
         text_lit(&t, "}");
         first = false;
     }
-    text_lit(&t, "]},\"account_quotas\":{},\"container_quotas\":{},\"dlo\":{\"max_segments\":");
+    text_lit(&t, "]},\"bulk_delete\":{\"max_deletes_per_request\":");
+    text_number(&t, BULK_DELETES_MAX);
+    info_limit(&t, "max_failed_deletes", BULK_FAILURES_MAX);
+    text_lit(&t, "},\"account_quotas\":{},\"container_quotas\":{},\"dlo\":{\"max_segments\":");
     text_number(&t, DLO_SEGMENTS_MAX);
     text_lit(&t, "},\"slo\":{\"min_segment_size\":1,\"max_manifest_segments\":");
     text_number(&t, MANIFEST_SEGMENTS_MAX);

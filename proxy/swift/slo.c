@@ -1,6 +1,8 @@
 /* proxy/swift/slo.c - see slo.h. */
 #include "proxy/swift/slo.h"
 
+#include "proxy/swift/bulk.h"
+
 #include <stdlib.h>
 
 #include <jansson.h>
@@ -474,60 +476,16 @@ int slo_show(struct call *c, struct source *source)
 /* --- DELETE ?multipart-manifest=delete: the segments, then the manifest. --- */
 
 struct slo_delete {
-    struct call *c;
-    uint64_t     deleted, missing;
-    struct text  errors;       /* Lines for the plain format, objects for JSON. */
-    bool         json;
-    int          depth;
+    struct bulk bulk;
+    int         depth;
 };
-
-WAITS static int delete_one(struct slo_delete *d, struct slice container_name, struct slice object)
-{
-    struct call      *c = d->c;
-    struct container *container;
-    int               rc = -E_STALE;
-
-    for (int attempt = 0; attempt < STALE_ATTEMPTS_MAX && rc == -E_STALE; attempt++) {
-        rc = call_container(c, c->account, container_name, ACCESS_OBJECT_WRITE, attempt > 0, &container);
-        if (rc)
-            break;
-        rc = object_delete(c->os, container, object, call_deadline(c), &c->err);
-        if (rc == -E_STALE)
-            container_forget(c->os, container);
-        container_unref(container);
-    }
-    if (rc == 0)
-        d->deleted++;
-    else if (rc == -ENOENT)
-        d->missing++;
-    else {
-        int status = rc > 0 ? rc : call_status_of(c, rc);
-        struct text line = { .limit = 8 * 1024 };
-        text_add(&line, http_quote(c->arena, slice_str(arena_printf(c->arena, "/%.*s/%.*s", SLICE_ARG(container_name),
-                                                                    SLICE_ARG(object))), "/"));
-        if (d->json) {
-            text_add(&d->errors, d->errors.size ? SLICE(",[") : SLICE("["));
-            text_json(&d->errors, text_slice(&line));
-            text_lit(&d->errors, ",\"");
-        } else {
-            text_add(&d->errors, text_slice(&line));
-            text_lit(&d->errors, ", ");
-        }
-        text_number(&d->errors, (uint64_t)status);
-        text_lit(&d->errors, " ");
-        text_add(&d->errors, slice_str(http_status_text(status)));
-        text_add(&d->errors, d->json ? SLICE("\"]") : SLICE("\n"));
-        text_done(&line);
-    }
-    return 0;
-}
 
 WAITS static int delete_segments(struct slo_delete *d, const Rs__SegmentList *list);
 
 /* A segment that is a manifest takes its own segments along. */
 WAITS static int delete_segment(struct slo_delete *d, const Rs__Segment *s)
 {
-    struct call    *c = d->c;
+    struct call    *c = d->bulk.c;
     struct slice    container = slice_of(s->container.data, s->container.len);
     struct slice    object = slice_of(s->object.data, s->object.len);
     int             rc = 0;
@@ -552,7 +510,7 @@ WAITS static int delete_segment(struct slo_delete *d, const Rs__Segment *s)
         }
         arena_done(&arena);
     }
-    return delete_one(d, container, object);
+    return bulk_delete(&d->bulk, container, object);
 }
 
 int delete_segments(struct slo_delete *d, const Rs__SegmentList *list)
@@ -564,50 +522,18 @@ int delete_segments(struct slo_delete *d, const Rs__SegmentList *list)
     return rc;
 }
 
-WAITS static int delete_reply(struct slo_delete *d)
-{
-    struct call *c = d->c;
-    struct text  t = { .limit = 2 * 1024 * 1024 };
-    bool         clean = d->errors.size == 0;
-
-    if (d->json) {
-        text_lit(&t, "{\"Number Deleted\":");
-        text_number(&t, d->deleted);
-        text_lit(&t, ",\"Number Not Found\":");
-        text_number(&t, d->missing);
-        text_add(&t, clean ? SLICE(",\"Response Status\":\"200 OK\",\"Response Body\":\"\",\"Errors\":[")
-                           : SLICE(",\"Response Status\":\"400 Bad Request\",\"Response Body\":\"\",\"Errors\":["));
-        text_add(&t, text_slice(&d->errors));
-        text_lit(&t, "]}");
-    } else {
-        text_lit(&t, "Number Deleted: ");
-        text_number(&t, d->deleted);
-        text_lit(&t, "\nNumber Not Found: ");
-        text_number(&t, d->missing);
-        text_add(&t, clean ? SLICE("\nResponse Body: \nResponse Status: 200 OK\nErrors:\n")
-                           : SLICE("\nResponse Body: \nResponse Status: 400 Bad Request\nErrors:\n"));
-        text_add(&t, text_slice(&d->errors));
-    }
-    http_reply_begin(c->rq, 200);
-    http_reply_body(c->rq, d->json ? "application/json" : "text/plain", text_slice(&t));
-    text_done(&t);
-    return 0;
-}
-
 int slo_delete_call(struct call *c)
 {
-    struct slo_delete d = { .c = c, .errors = { .limit = 1024 * 1024 } };
+    struct slo_delete d = { 0 };
     struct container *container;
     struct source    *s = arena_new(c->arena, struct source);
-    enum list_format  format;
     int               rc;
 
     if (!s)
         return -ENOMEM;
-    rc = list_format_of(c, &format);
+    rc = bulk_open(&d.bulk, c);
     if (rc)
         return rc;
-    d.json = format == LIST_JSON;
     rc = call_container(c, c->account, c->container, ACCESS_OBJECT_WRITE, false, &container);
     if (rc)
         return rc;
@@ -624,12 +550,12 @@ int slo_delete_call(struct call *c)
         if (rc == 0)
             rc = delete_segments(&d, list);
         /* What can't be deleted keeps its manifest, so that it can be found. */
-        if (rc == 0 && d.errors.size == 0)
-            rc = delete_one(&d, c->container, c->object);
+        if (rc == 0 && d.bulk.failed == 0)
+            rc = bulk_delete(&d.bulk, c->container, c->object);
         if (rc == 0)
-            rc = delete_reply(&d);
+            rc = bulk_reply(&d.bulk);
     }
-    text_done(&d.errors);
+    bulk_done(&d.bulk);
     source_close(s);
     return rc;
 }

@@ -456,6 +456,45 @@ def test_large(cloud, c, policy):
         status(c.call('GET', seg + '/big/0'), 404)
 
 
+def bulk(c, lines, query='bulk-delete&format=json', method='POST', headers=None):
+    body = '\n'.join(lines).encode()
+    return c.raw(method, c.path + '?' + query, body, dict(headers or {'X-Auth-Token': c.token}, **{'Content-Type': 'text/plain'}))
+
+
+def test_bulk(cloud, c, policy):
+    box = '/bulk-' + policy
+    quoted = urllib.parse.quote
+    status(c.call('PUT', box, headers={'X-Storage-Policy': policy}), 201)
+    names = ['a', 'dir/b', 'é %+&', 'x' * 1024]
+    with report.test(policy + ': bulk delete counts what it deleted and did not find'):
+        for name in names:
+            status(c.call('PUT', box + '/' + name, b'1'), 201)
+        answer = json.loads(status(bulk(c, [quoted(box + '/' + n) for n in names] + ['', quoted(box + '/none'), 'no-box/none']), 200)[2])
+        check((answer['Number Deleted'], answer['Number Not Found'], answer['Errors'], answer['Response Status']) == (4, 2, [], '200 OK'), answer)
+        check(c.listing(box[1:]) == [], 'all gone')
+    with report.test(policy + ': bulk delete says which names are wrong, and does the rest'):
+        status(c.call('PUT', box + '/a', b'1'), 201)
+        answer = json.loads(status(bulk(c, [box + '/%ff', box + '/' + 'y' * 1025, 'z' * 9000, box + '/a'], method='DELETE'), 200)[2])
+        check(answer['Number Deleted'] == 1 and [e[1][:3] for e in answer['Errors']] == ['412', '412', '400'], answer)
+        check(answer['Response Status'] == '400 Bad Request', answer)
+        answer = json.loads(status(bulk(c, ['']), 200)[2])
+        check(answer['Response Body'] == 'Invalid bulk delete.', answer)
+    with report.test(policy + ': bulk delete stops at its limit'):
+        answer = json.loads(status(bulk(c, ['/none/%d' % i for i in range(10000)]), 200)[2])
+        check(answer['Number Not Found'] == 10000 and answer['Response Status'] == '200 OK', answer)
+        answer = json.loads(status(bulk(c, ['/none/%d' % i for i in range(10001)]), 200)[2])
+        check(answer['Number Not Found'] == 10000 and answer['Response Status'].startswith('413'), answer)
+    with report.test(policy + ': bulk delete in plain text and XML, of containers, and by strangers'):
+        check(b'Number Not Found: 1\n' in status(bulk(c, [box + '/none'], 'bulk-delete'), 200)[2])
+        check(b'<number_not_found>1</number_not_found>' in status(bulk(c, [box + '/none'], 'bulk-delete&format=xml'), 200)[2])
+        status(c.call('PUT', box + '/keep', b'1'), 201)
+        answer = json.loads(status(bulk(c, [box], headers={'X-Auth-Token': 'wrong'}), 200)[2])
+        check(answer['Response Status'].startswith('401') and answer['Number Deleted'] == 0, answer)
+        answer = json.loads(status(bulk(c, [box, box + '/keep', box]), 200)[2])
+        check(answer['Number Deleted'] == 2 and answer['Errors'][0][1][:3] == '409', answer)
+        status(c.call('HEAD', box), 404)
+
+
 def test_access(cloud, c, policy):
     box = '/acl-' + policy
     demo = Client(cloud.base)
@@ -518,7 +557,7 @@ def main(kind=Cloud):
         test_service(cloud, c)
         test_account(cloud, c)
         for policy in POLICIES:
-            for test in (test_container, test_listing, test_object, test_expiry, test_copy, test_large, test_access, test_quota):
+            for test in (test_container, test_listing, test_object, test_expiry, test_copy, test_large, test_bulk, test_access, test_quota):
                 try:
                     test(cloud, c, policy)
                 except Exception as e:
