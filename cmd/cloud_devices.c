@@ -90,11 +90,33 @@ static const struct ring *gc_index_ring(void *ctx, uint32_t replicas)
     return cloud_index_ring(ctx, (uint8_t)replicas);
 }
 
+WAITS static int gc_named(void *ctx, const struct shard *shard, struct slice name, const Rs__Extent *extent,
+                          int64_t deadline, bool *ret_named)
+{
+    return object_rows_name(((struct cloud *)ctx)->rows, shard, name, extent, deadline, ret_named);
+}
+
+static size_t gc_heirs(void *ctx, struct slice name, uint8_t prefix[ROW_NAME_MAX])
+{
+    (void)ctx;
+    return object_row_heirs(name, prefix);
+}
+
+enum { EXPIRE_MS = 10000 };
+
+WAITS static int gc_expire(void *ctx, const struct shard *shard, struct slice name, struct ballot ballot)
+{
+    struct cloud *cloud = ctx;
+
+    return object_expire(cloud->objects, cloud->rows, shard, name, ballot, env_now(cloud->env) + EXPIRE_MS * NS_PER_MS);
+}
+
 /* Garbage, expiry, purge and repair of rows, on each device that serves. */
 static int start_background(struct cloud *cloud)
 {
     struct gc_options options = {
         .rpc = cloud->rpc, .hlc = &cloud->hlc, .rows = cloud->rows, .blobs = cloud->blobs, .ctx = cloud, .index_ring = gc_index_ring,
+        .named = gc_named, .heirs = gc_heirs, .expire = gc_expire,
     };
     int rc = gc_new(&options, &cloud->gc);
 

@@ -118,25 +118,42 @@ bool gc_names(const Rs__RowValue *value, struct slice blob)
     return false;
 }
 
+WAITS static int still_named(struct gc *gc, const struct shard *shard, struct slice name, const Rs__Extent *extent,
+                             struct arena *arena, bool *ret_named)
+{
+    struct row_state state;
+    int              rc;
+
+    if (gc->o.named)
+        return gc->o.named(gc->o.ctx, shard, name, extent, gc_deadline(gc), ret_named);
+    rc = row_read(gc->o.rows, shard, name, ROW_META, gc_deadline(gc), arena, &state, NULL);
+    if (rc == 0)
+        *ret_named = extent->group ||
+                     (state.exists && gc_names(state.value, slice_of(extent->blob.data, extent->blob.len)));
+    return rc;
+}
+
 /* 0: the entry is done with. */
 WAITS static int collect(struct gc *gc, const struct garbage_record *record, struct arena *arena)
 {
-    struct row_state state;
-    struct shard     shard;
-    Rs__Extent      *extent = row_unpack(&rs__extent__descriptor, record->extent, arena);
-    int              rc;
+    struct shard shard;
+    Rs__Extent  *extent = row_unpack(&rs__extent__descriptor, record->extent, arena);
+    bool         named = true;
+    int          rc;
 
     if (!extent)
         return -E_CORRUPT;
     if (!gc_shard(gc, record->shard, record->replicas, &shard))
         return -EAGAIN;
-    rc = row_read(gc->o.rows, &shard, record->name, ROW_META, gc_deadline(gc), arena, &state, NULL);
+    rc = still_named(gc, &shard, record->name, extent, arena, &named);
     if (rc)
         return rc;
-    if (state.exists && gc_names(state.value, slice_of(extent->blob.data, extent->blob.len))) {
+    if (named) {
         counter_inc(gc_blobs_kept);
         return 0;   /* When that value goes, a new entry is made. */
     }
+    if (extent->group)
+        return gc_group(gc, &shard, extent);
     rc = blob_delete(gc->o.blobs, extent, gc_deadline(gc), NULL);
     if (rc == 0)
         counter_inc(gc_blobs_deleted);

@@ -1,7 +1,7 @@
 /* storage/gc.h - background work of the rows on a node's devices. Each is
  * rate-limited, visible by counters, and safe to kill at any moment.
  *
- *   garbage   blobs that a replaced value named: a linearizable read of their
+ *   garbage   blobs (and groups of parts) that a replaced value named: a linearizable read of their
  *             row decides; only what it does not name is deleted, everywhere
  *   expiry    rows whose time has come are handed to the object service
  *   purge     tombstones that every replica holds go, behind a raised floor

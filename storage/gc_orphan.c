@@ -172,6 +172,7 @@ WAITS static int ask_heirs(struct search *s, struct row_target *target, uint8_t 
         q->to = row_copy_bin(message, to);
         q->limit = RANGE_LIMIT;
         q->meta = true;
+        q->uncounted = true;   /* Heirs are hidden rows; without their values nothing could be ruled out. */
         message->head = &q->base;
         rc = rpc_call(target->client->rpc, target->node[replica], METHOD_ROW_RANGE, target->epoch, message,
                       gc_deadline(s->gc), &reply, NULL);

@@ -1,5 +1,5 @@
 /* storage/gc_private.h - inside of gc: gc.c (task, garbage, expiry), gc_purge.c,
- * gc_repair.c, gc_orphan.c. */
+ * gc_group.c, gc_repair.c, gc_orphan.c. */
 #ifndef STORAGE_GC_PRIVATE_H
 #define STORAGE_GC_PRIVATE_H
 
@@ -58,6 +58,9 @@ WAITS int gc_shard_record(struct device *device, const uint8_t *id, struct shard
 /* Gives the row's settled value to every replica of the target. 'lift': if a raised floor keeps it
  * out, under a new ballot. 0: all have it. */
 WAITS int row_repair(struct row_target *target, bool lift, int64_t deadline);
+
+/* Erases the rows of a group that no row names. 0: there are none any more. */
+WAITS int  gc_group(struct gc *gc, const struct shard *shard, const Rs__Extent *extent);
 
 WAITS void gc_purge(struct gc *gc, struct gc_device *d);
 WAITS void gc_repair(struct gc *gc, struct gc_device *d);

@@ -121,11 +121,12 @@ static int note_garbage(struct row_batch *batch, const struct batch_row *row, co
                                          .ballot = next->ballot };
         size_t                size = rs__extent__get_packed_size(extent);
         struct batch_garbage *g = arena_new(&batch->arena, struct batch_garbage);
-        uint8_t              *packed = arena_alloc(&batch->arena, size), *bytes;
+        uint8_t              *packed = arena_alloc(&batch->arena, size), *bytes, *key;
 
         if (extent->blob.len == 0 || extent->blob.len > 64 || names_blob(new_, &extent->blob))
             continue;
-        if (!g || !packed)
+        key = arena_alloc(&batch->arena, extent->blob.len + 12);
+        if (!g || !packed || !key)
             return -ENOMEM;
         rs__extent__pack(extent, packed);
         memcpy(record.shard, row->shard->state.id, SHARD_ID_BYTES);
@@ -135,7 +136,11 @@ static int note_garbage(struct row_batch *batch, const struct batch_row *row, co
             return -ENOMEM;
         garbage_record_encode(&record, bytes);
         g->record = slice_of(bytes, garbage_record_size(&record));
-        g->blob = slice_of(extent->blob.data, extent->blob.len);
+        /* With the ballot: collecting one entry does not remove another one of the same blob, made meanwhile. */
+        memcpy(key, extent->blob.data, extent->blob.len);
+        put_u64be(key + extent->blob.len, next->ballot.time);
+        put_u32be(key + extent->blob.len + 8, next->ballot.node);
+        g->blob = slice_of(key, extent->blob.len + 12);
         g->next = batch->garbage;
         batch->garbage = g;
     }

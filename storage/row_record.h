@@ -21,7 +21,7 @@ enum row_key_kind {
     ROW_KEY_HEAD = 'r',      /* shard, name -> head record (with meta) */
     ROW_KEY_DATA = 'd',      /* shard, name -> inline bytes */
     ROW_KEY_SHARD = 's',     /* shard -> shard record */
-    ROW_KEY_GARBAGE = 'g',   /* blob id -> garbage record */
+    ROW_KEY_GARBAGE = 'g',   /* blob id, ballot that replaced it -> garbage record */
     ROW_KEY_EXPIRY = 'x',    /* time, shard, name -> ballot */
     ROW_KEY_TOMB = 't',      /* time, shard, name -> ballot of a tombstone */
     ROW_KEY_APPLIED = 'j'    /* -> lsn of the journal that is applied, and a format number */

@@ -51,7 +51,7 @@ WAITS static int sweep_row(struct object_service *s, const struct shard *shard, 
         return row_erase(s, shard, e->name, deadline, err);
     if (!upload_open(e->value, service_now_us(s)))
         return error_set(err, -E_CONFLICT, "a multipart upload is just being completed");
-    rc = row_erase_if(s, shard, e->name, e->ballot, deadline, err);
+    rc = row_erase_if(s->options.rows, shard, e->name, e->ballot, deadline, err);
     if (rc == 0)
         counter_inc(container_delete_uploads);
     return rc == -E_CONDITION ? error_set(err, -E_CONFLICT, "a multipart upload is just being completed") : rc;

@@ -133,14 +133,14 @@ static int erase_decide(void *ctx, const struct row_state *now, struct arena *ar
     return 0;
 }
 
-WAITS int row_erase_if(struct object_service *s, const struct shard *shard, struct slice name, struct ballot ballot,
+WAITS int row_erase_if(struct row_client *rows, const struct shard *shard, struct slice name, struct ballot ballot,
                        int64_t deadline, struct error *err)
 {
     struct arena arena;
     int          rc;
 
     arena_init(&arena, CONTAINER_ARENA_MAX);
-    rc = row_update(s->options.rows, shard, name, erase_decide, &ballot, deadline, &arena, NULL, NULL, err);
+    rc = row_update(rows, shard, name, erase_decide, &ballot, deadline, &arena, NULL, NULL, err);
     arena_done(&arena);
     return rc;
 }

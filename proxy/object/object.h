@@ -59,6 +59,7 @@ struct object_service_options {
     /* The index ring of so many replicas (policy_row_replicas()); NULL when there is none. */
     const struct ring *(*index_ring)(void *ctx, uint8_t replicas);
     void              *index_ring_ctx;
+    uint64_t           part_size_min;        /* 0: PART_SIZE_MIN. The simulator's are small. */
 };
 /* -EINVAL: no policies. -ENOMEM. */
 int object_service_new(const struct object_service_options *options, struct object_service **ret_service,
@@ -187,8 +188,10 @@ WAITS int container_list(struct object_service *service, struct container *conta
 struct object {
     Rs__RowValue   *value;      /* In the arena. */
     Rs__ObjectMeta *meta;       /* In the arena. */
-    uint64_t        size;       /* Of the stored bytes. */
+    uint64_t        size;       /* Of the stored bytes: of all parts. */
     struct ballot   ballot;
+    uint8_t         shard[SHARD_ID_BYTES];   /* Of its container, whose policy ... */
+    const struct policy *policy;             /* ... says which index ring has it. */
 };
 /* -ENOENT (also when expired); -E_STALE. */
 WAITS int object_read(struct object_service *service, struct container *container, struct slice name,
@@ -239,10 +242,13 @@ struct object_body {
     struct object_service *service;
     const struct object   *object;     /* Borrowed until the close. */
     struct blob_reader    *reader;
-    uint64_t               at, end;
+    uint64_t               at, end, window_end;
     int64_t                deadline, renew;
     struct slice           inline_rest;
     struct buf_part        part;
+    struct arena           table;      /* Of a multipart object: its part table. */
+    Rs__Extent *const     *extents;
+    size_t                 extent_count;
 };
 WAITS int  object_body_open(struct object_service *service, const struct object *object, uint64_t offset,
                             uint64_t size, int64_t deadline, struct object_body *ret_body, struct error *err);
@@ -391,6 +397,17 @@ WAITS int object_update(struct object_service *service, struct container *contai
 WAITS int object_update_version(struct object_service *service, struct container *container, struct slice name,
                                 const struct version_ref *version, object_edit edit, void *ctx, int64_t deadline,
                                 struct arena *arena, Rs__ObjectMeta **ret_meta, struct error *err);
+/* --- For garbage collection on nodes that have no object service (storage/gc.h). --- */
+/* Does some row name this extent? 'name': the row that named it, or was to. */
+WAITS int object_rows_name(struct row_client *rows, const struct shard *shard, struct slice name,
+                           const Rs__Extent *extent, int64_t deadline, bool *ret_named);
+/* The prefix of all rows that may inherit what the row of that name names; its size, 0: there are none. */
+size_t object_row_heirs(struct slice name, uint8_t prefix[ROW_NAME_MAX]);
+/* The row is due: it goes, or a delete marker takes its place; iff its ballot is still this one. 'service' NULL: rows
+ * of containers with versioning are left to a node that has one (-EAGAIN). */
+WAITS int object_expire(struct object_service *service, struct row_client *rows, const struct shard *shard,
+                        struct slice name, struct ballot ballot, int64_t deadline);
+
 /* -ENOENT: it was not there. With versioning a delete marker takes its place. */
 WAITS int object_delete(struct object_service *service, struct container *container, struct slice name,
                         int64_t deadline, struct error *err);

@@ -9,56 +9,33 @@
  *
  * Dropped before COMPLETE the blob writer asks the devices to forget; after it,
  * bytes that no row names are for garbage collection. */
-#include "proxy/object/hasher.h"
+#include "proxy/object/put_private.h"
 
 #include <stdlib.h>
 
-#include "base/fsm.h"
-#include "proxy/object/service.h"
+#include "proxy/object/version.h"
 
-enum { PUT_RECEIVING, PUT_COMPLETE, PUT_COMMITTED };
 static const struct fsm_state states[] = {
     [PUT_RECEIVING] = { "receiving", FSM_TO(PUT_COMPLETE) },
     [PUT_COMPLETE] = { "complete", FSM_TO(PUT_COMMITTED) },
     [PUT_COMMITTED] = { "committed", 0 },
 };
 
-enum { GONE_WAIT_MS = 20, BUFFER_MIN = 4096 };
-
-struct object_put {
-    struct object_service *service;
-    struct container      *container;
-    struct slice           name;
-    struct arena          *arena;
-    struct held            held;         /* For the blob writer. */
-    struct fsm             fsm;
-    int64_t                deadline;
-    uint64_t               announced;    /* UINT64_MAX: unknown. */
-    uint64_t               room;         /* What quotas leave. */
-    uint64_t               size;
-    uint32_t               unit;         /* Buffer size of a long body. */
-    struct buf            *buf;          /* Being filled. */
-    uint32_t               filled, capacity;
-    struct blob_writer    *writer;
-    Rs__Extent           **extents;
-    size_t                 extent_count;
-    struct hasher          hasher;
-    uint8_t                digest[16];
-};
+enum { BUFFER_MIN = 4096 };
 
 /* --- Quotas. --- */
 
-WAITS static int put_room(struct object_put *put, struct error *err)
+WAITS int put_quota(struct object_service *s, struct container *c, uint64_t announced, int64_t deadline,
+                    uint64_t *ret_room, struct error *err)
 {
-    struct container  *c = put->container;
     struct shard_stats stats;
     uint64_t           room;
-    int                rc = account_room(put->service, c->account, put->deadline, &room, err);
+    int                rc = account_room(s, c->account, deadline, &room, err);
 
     if (rc)
         return rc;
     if (c->quota_bytes != UINT64_MAX || c->quota_count != UINT64_MAX) {
-        rc = container_stats(put->service, c, put->deadline, &stats, err);
+        rc = container_stats(s, c, deadline, &stats, err);
         if (rc)
             return rc;
         if (stats.count >= c->quota_count)
@@ -67,16 +44,16 @@ WAITS static int put_room(struct object_put *put, struct error *err)
         if (c->quota_bytes != UINT64_MAX && left < room)
             room = left;
     }
-    put->room = room;
-    if (put->announced != UINT64_MAX && put->announced > room)
+    if (announced != UINT64_MAX && announced > room)
         return error_set(err, -EDQUOT, "Upload exceeds quota.");
+    *ret_room = room;
     return 0;
 }
 
 /* --- Receiving. --- */
 
-int object_put_new(struct object_service *s, struct container *c, struct slice name, uint64_t size, int64_t deadline,
-                   struct arena *arena, struct object_put **ret_put, struct error *err)
+WAITS int put_begin(struct object_service *s, struct container *c, struct slice row, uint64_t size, int64_t deadline,
+                    struct arena *arena, bool never_inline, struct object_put **ret_put, struct error *err)
 {
     struct object_put *put;
     uint64_t           unit = c->policy->erasure ? (uint64_t)c->policy->k * EC_UNIT_BYTES : REPLICA_CHUNK_BYTES;
@@ -84,13 +61,12 @@ int object_put_new(struct object_service *s, struct container *c, struct slice n
 
     if (size != UINT64_MAX && size > OBJECT_SIZE_MAX)
         return error_set(err, -E_LIMIT, "objects have at most %llu bytes", (unsigned long long)OBJECT_SIZE_MAX);
-    if (!name_valid(name))
-        return error_set(err, -EINVAL, "object names have 1 to %d bytes, none of them NUL", OBJECT_NAME_MAX);
     put = arena_new(arena, struct object_put);
     if (!put)
         return error_set(err, -ENOMEM, "out of memory");
     put->service = s;
-    put->name = name;
+    put->name = row;
+    put->never_inline = never_inline;
     put->arena = arena;
     put->deadline = deadline;
     put->announced = size;
@@ -100,13 +76,21 @@ int object_put_new(struct object_service *s, struct container *c, struct slice n
     hasher_init(&put->hasher, &s->md5);
     rc = held_container(s, c->shard.id, c->policy, c->shard.config, &put->held, err);
     if (rc == 0)
-        rc = put_room(put, err);
+        rc = put_quota(s, c, size, deadline, &put->room, err);
     if (rc) {
         object_put_free(put);
         return rc;
     }
     *ret_put = put;
     return 0;
+}
+
+int object_put_new(struct object_service *s, struct container *c, struct slice name, uint64_t size, int64_t deadline,
+                   struct arena *arena, struct object_put **ret_put, struct error *err)
+{
+    if (!name_valid(name))
+        return error_set(err, -EINVAL, "object names have 1 to %d bytes, none of them NUL", OBJECT_NAME_MAX);
+    return put_begin(s, c, name, size, deadline, arena, false, ret_put, err);
 }
 
 int object_put_room(struct object_put *put, uint8_t **ret_data, size_t *ret_capacity, struct error *err)
@@ -186,7 +170,7 @@ int object_put_end(struct object_put *put, struct error *err)
 {
     int rc = 0;
 
-    if (put->writer || put->size > ROW_INLINE_MAX) {
+    if (put->writer || put->size > ROW_INLINE_MAX || (put->never_inline && put->size > 0)) {
         if (put->filled > 0)
             rc = put_flush(put, err);
         if (rc == 0)
@@ -223,7 +207,7 @@ struct slice object_put_checksum_value(const struct object_put *put)
     return hasher_checksum_value(&put->hasher);
 }
 
-/* --- Conditions. --- */
+/* --- The row. --- */
 
 struct put_decision {
     const struct object_condition *condition;
@@ -231,90 +215,101 @@ struct put_decision {
     struct object_service         *service;
 };
 
-static bool tag_in(struct slice tag, const struct slice *tags, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (slice_equal(tag, tags[i]))
-            return true;
-    return false;
-}
-
-static bool condition_holds(const struct object_condition *c, bool exists, struct slice tag)
-{
-    if (c->must_be_missing && exists)
-        return false;
-    if ((c->must_exist || c->match_count) && !exists)
-        return false;
-    if (c->match_count && !tag_in(tag, c->match, c->match_count))
-        return false;
-    return !(exists && tag_in(tag, c->none_match, c->none_match_count));
-}
-
 static int put_decide(void *ctx, const struct row_state *now, struct arena *arena, Rs__RowValue **ret_value,
                       struct error *err)
 {
     const struct put_decision *d = ctx;
     ProtobufCAllocator         allocator = arena_allocator(arena);
-    char                       hex[33] = "";
-    struct slice               tag = SLICE_NONE;
-    bool                       exists = now->exists;
+    bool                       present = now->exists && !value_expired(d->service, now->value);
+    Rs__ObjectMeta            *meta = NULL;
     Rs__RowValue              *value = arena_new(arena, Rs__RowValue);
+    int                        rc;
 
     if (!value)
         return error_set(err, -ENOMEM, "out of memory");
-    if (exists && now->value->expires_s &&
-        (int64_t)now->value->expires_s <= env_wall(d->service->options.env) / NS_PER_S)
-        exists = false;
-    if (exists) {
-        Rs__ObjectMeta *meta = rs__object_meta__unpack(&allocator, now->value->meta.len, now->value->meta.data);
+    if (present) {
+        meta = rs__object_meta__unpack(&allocator, now->value->meta.len, now->value->meta.data);
         if (!meta)
             return error_set(err, -E_CORRUPT, "the object's metadata can't be read");
-        object_etag(meta, hex, &tag);
     }
-    if (!condition_holds(d->condition, exists, tag))
-        return error_set(err, -E_CONDITION, "the condition does not hold");
+    rc = condition_judge(d->condition, present, meta, present ? now->value->size : 0, err);
+    if (rc)
+        return rc;
     *value = *d->value;
     *ret_value = value;
     return 0;
 }
 
-void object_etag(const Rs__ObjectMeta *meta, char hex[33], struct slice *ret_tag)
+/* Without versioning: one write; a conditional one when there is a condition. */
+WAITS static int commit_plain(struct object_put *put, struct container *c, Rs__RowValue *value, Rs__ObjectMeta *meta,
+                              const struct object_condition *condition, int64_t deadline, struct error *err)
 {
-    static const char digits[] = "0123456789abcdef";
+    struct object_service *s = put->service;
+    struct slice           packed = pack_in(put->arena, &meta->base);
+    struct held            held;
+    int                    rc;
 
-    if (meta->manifest_etag.len) {
-        *ret_tag = pb_slice(meta->manifest_etag);
-        return;
+    if (!packed.data)
+        return error_set(err, -ENOMEM, "too much metadata");
+    value->meta = pb_data(packed);
+    rc = container_settled(c);
+    if (rc == 0)
+        rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
+    if (rc)
+        return rc;
+    if (object_condition_empty(condition)) {
+        rc = row_write(s->options.rows, &held.shard, put->name, value, deadline, NULL, NULL, err);
+    } else {
+        struct put_decision d = { condition, value, s };
+        rc = row_update(s->options.rows, &held.shard, put->name, put_decide, &d, deadline, put->arena, NULL, NULL, err);
     }
-    size_t n = meta->etag.len <= 16 ? meta->etag.len : 16;
-    for (size_t i = 0; i < n; i++) {
-        hex[2 * i] = digits[meta->etag.data[i] >> 4];
-        hex[2 * i + 1] = digits[meta->etag.data[i] & 15];
-    }
-    hex[2 * n] = 0;
-    *ret_tag = slice_of(hex, 2 * n);
+    held_drop(&held);
+    return gone_is_stale(rc);
 }
 
-/* --- The row. --- */
+WAITS static int commit_version(struct object_put *put, struct container *c, const Rs__RowValue *value,
+                                Rs__ObjectMeta *meta, const struct object_condition *condition, int64_t deadline,
+                                struct error *err)
+{
+    struct name_work w;
+    struct head      head;
+    int              rc = work_begin(&w, put->service, c, put->name, deadline, err);
+
+    if (rc)
+        return rc;
+    for (int tries = 0;; tries++) {
+        Rs__RowValue next = *value;
+
+        rc = head_settled(&w, &head, err);
+        if (rc == 0)
+            rc = condition_judge(condition, head.present, head.meta, head.row.exists ? head.row.value->size : 0, err);
+        if (rc)
+            break;
+        version_stamp(&w, &head, meta, put->version);
+        rc = version_replace(&w, &head, &next, meta, err);
+        if (rc != -EAGAIN)
+            break;
+        rc = work_again(&w, tries, err);
+        if (rc)
+            break;
+    }
+    meta->null_key = pb_data(SLICE_NONE);   /* It was of this try. */
+    work_end(&w);
+    return gone_is_stale(rc);
+}
 
 int object_put_commit(struct object_put *put, struct container *c, Rs__ObjectMeta *meta, uint64_t expires_s,
                       const struct object_condition *condition, int64_t deadline, struct error *err)
 {
-    struct object_service *s = put->service;
-    Rs__RowValue           value = RS__ROW_VALUE__INIT;
-    struct held            held;
-    struct slice           packed;
-    int                    rc;
+    Rs__RowValue value = RS__ROW_VALUE__INIT;
+    int          rc;
 
     if (memcmp(c->shard.id, put->container->shard.id, SHARD_ID_BYTES) != 0)
         return error_set(err, -ENOENT, "the container was deleted");   /* Another has its name by now. */
     meta->etag = pb_data(slice_of(put->digest, sizeof put->digest));
     if (meta->modified_us == 0)
-        meta->modified_us = service_now_us(s);
-    packed = pack_in(put->arena, &meta->base);
-    if (!packed.data)
-        return error_set(err, -ENOMEM, "too much metadata");
-    value.meta = pb_data(packed);
+        meta->modified_us = service_now_us(put->service);
+    lock_default(c, meta);
     value.size = put->size;
     value.counted = true;
     value.expires_s = expires_s;
@@ -324,26 +319,14 @@ int object_put_commit(struct object_put *put, struct container *c, Rs__ObjectMet
     } else if (put->filled) {
         value.data = pb_data(slice_of(put->buf->data, put->filled));
     }
-    rc = container_settled(c);
-    if (rc == 0)
-        rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
-    if (rc)
-        return rc;
-    if (object_condition_empty(condition)) {
-        rc = row_write(s->options.rows, &held.shard, put->name, &value, deadline, NULL, NULL, err);
-    } else {
-        struct put_decision d = { condition, &value, s };
-        rc = row_update(s->options.rows, &held.shard, put->name, put_decide, &d, deadline, put->arena, NULL, NULL, err);
-    }
-    held_drop(&held);
-    if (rc == -E_GONE) {
-        /* A sealed container is either gone soon or open again: let the caller look anew a little later. */
-        rc = task_sleep(GONE_WAIT_MS * NS_PER_MS) ? -ECANCELED : -E_STALE;
-    }
+    if (c->config->versioning == VERSIONING_OFF)
+        rc = commit_plain(put, c, &value, meta, condition, deadline, err);
+    else
+        rc = commit_version(put, c, &value, meta, condition, deadline, err);
     if (rc)
         return rc;
     fsm_move(&put->fsm, PUT_COMMITTED);
-    stats_dirty(s, c);
+    stats_dirty(put->service, c);
     return 0;
 }
 

@@ -160,7 +160,7 @@ bool upload_open(const Rs__RowValue *value, uint64_t now_us);
 WAITS int row_erase(struct object_service *s, const struct shard *shard, struct slice name, int64_t deadline,
                     struct error *err);
 /* A tombstone if the row is still the one with that ballot; -E_CONDITION. */
-WAITS int row_erase_if(struct object_service *s, const struct shard *shard, struct slice name, struct ballot ballot,
+WAITS int row_erase_if(struct row_client *rows, const struct shard *shard, struct slice name, struct ballot ballot,
                        int64_t deadline, struct error *err);
 
 /* Cache (cache.c). */
