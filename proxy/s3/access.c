@@ -14,6 +14,7 @@
  * an object is allowed may depend on the object (its owner, ACL, tags), which is only known once it was read: then
  * s3_bucket_open() leaves c->ask_object, and s3_object_allowed() decides. */
 #include "proxy/s3/access.h"
+#include "proxy/s3/compiled.h"
 
 #include "base/counter.h"
 
@@ -198,14 +199,14 @@ static enum policy_verdict policy_says(struct s3_call *c, const struct container
 {
     struct slice        doc = container_document(container, S3_DOC_POLICY);
     struct arena        arena;
-    struct s3_policy   *policy;
+    const struct s3_policy *policy;
     enum policy_verdict verdict = POLICY_DENY;   /* What cannot be read protects nothing otherwise. */
 
     *ret_tags = false;
     if (!doc.size)
         return POLICY_NONE;
     arena_init(&arena, S3_POLICY_ARENA_BYTES);
-    if (s3_policy_parse(&arena, doc, container->name, &policy, &c->err) == 0) {
+    if (compiled_policy(c->s3->compiled, doc, container->name, &policy, &c->err) == 0) {
         *ret_tags = s3_policy_looks_at(policy, "s3:ExistingObjectTag/");
         verdict = s3_judge_policy(c, policy, need, meta, &arena);
         if (verdict == POLICY_ALLOW && s3_policy_is_public(policy) && s3_bucket_block(container).restrict_buckets &&

@@ -3,9 +3,7 @@
  * What a rule allows is nobody's secret, so a bucket is looked at here without authorisation; access to it is judged
  * as ever. */
 #include "proxy/s3/call.h"
-#include "proxy/s3/cors.h"
-
-enum { CORS_ARENA_BYTES = 1024 * 1024 };
+#include "proxy/s3/compiled.h"
 
 /* A preflight carries no credentials, but a presigned URL names a key, and so the name space of its bucket. */
 static const struct identity_context *presigner(struct s3_call *c)
@@ -27,14 +25,12 @@ static int match(struct s3_call *c, const struct container *container, struct sl
 {
     struct slice            document = container_document(container, S3_DOC_CORS);
     const struct cors_rule *rule;
-    struct cors            *cors;
-    struct arena            arena;
+    const struct cors      *cors;
     int                     rc;
 
     if (!document.size)
         return -ENOENT;
-    arena_init(&arena, CORS_ARENA_BYTES);
-    rc = cors_parse(&arena, document, &cors, &c->err);
+    rc = compiled_cors(c->s3->compiled, document, &cors, &c->err);
     rule = rc == 0 ? cors_match(cors, origin, method, headers) : NULL;
     if (rc == 0)
         rc = rule ? cors_answer(c->arena, rule, origin, headers, ret) : -ENOENT;
@@ -44,7 +40,6 @@ static int match(struct s3_call *c, const struct container *container, struct sl
         ret->allow_headers = arena_dup(c->arena, ret->allow_headers);
         ret->expose_headers = arena_dup(c->arena, ret->expose_headers);
     }
-    arena_done(&arena);
     return rc > 0 ? -E_CORRUPT : rc;
 }
 

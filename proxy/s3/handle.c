@@ -4,6 +4,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "proxy/s3/auth.h"
+#include "proxy/s3/compiled.h"
 #include "proxy/s3/call.h"
 
 COUNTER(s3_requests, "Requests of the S3 dialect.");
@@ -161,7 +162,9 @@ void s3_handle(void *ctx, struct http_request *rq)
 
     rq->service = "s3";
     counter_inc(s3_requests);
-    rc = serve(&c);
+    if (!s3->compiled)
+        s3->compiled = compiled_new();
+    rc = s3->compiled ? serve(&c) : -ENOMEM;
     if (rc) {
         int code = s3_code_of(&c, rc);
         if (s3_code_status(code) >= 500 && rc != -ECANCELED && code != S3_NOT_IMPLEMENTED) {
@@ -174,4 +177,9 @@ void s3_handle(void *ctx, struct http_request *rq)
         else
             s3_reply_error(&c, rc);
     }
+}
+
+void s3_done(struct s3 *s3)
+{
+    s3->compiled = compiled_free(s3->compiled);
 }

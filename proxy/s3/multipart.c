@@ -1,6 +1,6 @@
 /* proxy/s3/multipart.c - multipart uploads: begin, list, complete, abort. Parts are sent in multipart_part.c. */
 #include "proxy/object/checksum.h"
-#include "proxy/s3/lifecycle.h"
+#include "proxy/s3/compiled.h"
 #include "proxy/s3/multipart.h"
 #include "proxy/s3/xml.h"
 
@@ -161,18 +161,15 @@ static void abort_headers(struct s3_call *c, const struct container *container)
     struct lifecycle_subject subject = { .kind = LIFECYCLE_UPLOAD, .name = c->key,
                                          .since_us = (uint64_t)(env_wall(c->rq->env) / NS_PER_US) };
     struct lifecycle_due     due;
-    struct lifecycle        *lifecycle;
-    struct arena             arena;
+    const struct lifecycle  *lifecycle;
 
     if (!document.size)
         return;
-    arena_init(&arena, XML_ARENA_BYTES);
-    if (lifecycle_parse(&arena, document, &lifecycle, NULL) == 0 &&
+    if (compiled_lifecycle(c->s3->compiled, document, &lifecycle, NULL) == 0 &&
         lifecycle_abort(lifecycle, &subject, LIFECYCLE_DAY_S, &due)) {
         s3_header_date(c, "x-amz-abort-date", due.at_us);
         http_reply_header(c->rq, "x-amz-abort-rule-id", due.rule->id);
     }
-    arena_done(&arena);
 }
 
 WAITS static int create_in(struct s3_call *c, struct container *container, void *arg)

@@ -144,39 +144,44 @@ static bool only_value(const struct policy_request *rq, struct slice name, struc
     return found == 1;
 }
 
+static bool variable_value(const struct judge *j, uint16_t code, struct slice *ret)
+{
+    const struct policy_variable *v = &j->policy->variables[code - CODE_VARIABLE];
+
+    if (only_value(j->rq, v->name, ret))
+        return true;
+    *ret = v->fallback;
+    return v->has_fallback;
+}
+
 /* Fills in the variables. False: one has no value, so that nothing fits; or 'broken'. */
 static bool expand(struct judge *j, const struct policy_string *in, struct policy_string *ret)
 {
     uint16_t *codes;
+    size_t    size = 0;
     uint32_t  count = 0;
 
     if (!in->variables) {
         *ret = *in;
         return true;
     }
-    codes = arena_array(j->arena, uint16_t, S3_POLICY_EXPANDED_MAX);
+    for (uint32_t i = 0; i < in->count; i++) {
+        struct slice value = SLICE_NONE;
+        if (in->codes[i] >= CODE_VARIABLE && !variable_value(j, in->codes[i], &value))
+            return false;
+        size += in->codes[i] < CODE_VARIABLE ? 1 : value.size;
+    }
+    codes = size <= S3_POLICY_EXPANDED_MAX ? arena_array(j->arena, uint16_t, size + 1) : NULL;
     if (!codes) {
         j->broken = true;
         return false;
     }
     for (uint32_t i = 0; i < in->count; i++) {
         struct slice value = SLICE_NONE;
-        bool         plain = in->codes[i] < CODE_VARIABLE;
-
-        if (!plain) {
-            const struct policy_variable *v = &j->policy->variables[in->codes[i] - CODE_VARIABLE];
-            if (!only_value(j->rq, v->name, &value)) {
-                if (!v->has_fallback)
-                    return false;
-                value = v->fallback;
-            }
-        }
-        if (count + (plain ? 1 : value.size) > S3_POLICY_EXPANDED_MAX) {
-            j->broken = true;
-            return false;
-        }
-        if (plain)
+        if (in->codes[i] < CODE_VARIABLE)
             codes[count++] = in->codes[i];
+        else
+            variable_value(j, in->codes[i], &value);
         for (size_t k = 0; k < value.size; k++)
             codes[count++] = value.data[k];
     }

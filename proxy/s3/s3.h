@@ -18,11 +18,13 @@ struct s3 {
     /* "BUCKET.<host>" names a bucket (virtual-host style), for each of these; NULL ends them. "localhost" always does. */
     const char            *hosts[S3_HOSTS_MAX + 1];
     uint32_t               lifecycle_day_s;        /* Length of a lifecycle rule's day; 0: 86400. Tests shorten it. */
+    struct compiled       *compiled;               /* compiled.h; made with the first request. */
     bool                   any_storage_class;      /* Names that are neither AWS's nor a policy's are kept as they are. */
 };
 
 /* AWS credentials, or a path that is not one of the Swift dialect's. */
 bool s3_claims(const struct http_request *rq);
 WAITS void s3_handle(void *ctx /* struct s3 */, struct http_request *rq);
+void s3_done(struct s3 *s3);   /* Frees what requests left in it. */
 
 #endif
