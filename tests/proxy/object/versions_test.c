@@ -1,6 +1,8 @@
 /* tests/proxy/object/versions_test.c - versions, delete markers, object lock, over real rows and blobs. */
 #include "tests/lib/test.h"
 
+#include <stdio.h>
+
 #include "tests/lib/object_cluster.h"
 
 enum { SMALL = 100, BIG = 300 * 1024 };
@@ -283,6 +285,94 @@ static void update__changes_just_that_version(void **state)
     object_cluster_run(edits);
 }
 
+/* --- Listing. --- */
+
+/* The page as text: "name=size" ("name*=" of a current version, "=X" of a marker), folds as "name...". */
+static void assert_page(struct object_cluster *f, struct container *c, struct version_range range, const char *expected,
+                        bool more, struct version_page *ret)
+{
+    struct version_page page;
+    char                text[1000] = "";
+    size_t              n = 0;
+
+    assert_int_equal(object_list_versions(f->service, c, &range, f->soon, &f->arena, &page, NULL), 0);
+    for (uint32_t i = 0; i < page.count; i++) {
+        const struct version_item *v = &page.items[i];
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s", i ? " " : "", SLICE_ARG(v->name));
+        if (v->folded)
+            n += (size_t)snprintf(text + n, sizeof text - n, "...");
+        else if (v->meta->delete_marker)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s=X", v->current ? "*" : "");
+        else
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s=%u", v->current ? "*" : "", (unsigned)v->stored);
+    }
+    assert_string_equal(text, expected);
+    assert_int_equal(page.more, more);
+    if (ret)
+        *ret = page;
+}
+
+static void listing(struct object_cluster *f)
+{
+    struct container    *c = object_cluster_container(f, "box", VERSIONING_OFF);
+    struct version_range all = { .limit = 100 }, r;
+    struct version_page  page;
+
+    assert_int_equal(object_cluster_put(f, c, "b", 1, 1, NULL, NULL), 0);
+    assert_page(f, c, all, "b*=1", false, NULL);
+    c = switch_to(f, c, VERSIONING_ENABLED);
+    assert_int_equal(object_cluster_put(f, c, "b", 1, 2, NULL, NULL), 0);
+    assert_int_equal(object_cluster_put(f, c, "b", 1, 3, NULL, NULL), 0);
+    assert_int_equal(object_cluster_put(f, c, "a", 1, 4, NULL, NULL), 0);
+    assert_int_equal(erase(f, c, "a", NULL, NULL), 0);
+    assert_int_equal(object_cluster_put(f, c, "d/1", 1, 5, NULL, NULL), 0);
+    assert_int_equal(object_cluster_put(f, c, "d/1", 1, 6, NULL, NULL), 0);
+    assert_int_equal(object_cluster_put(f, c, "d/2", 1, 7, NULL, NULL), 0);
+    assert_int_equal(object_cluster_put(f, c, "e", 1, 8, NULL, NULL), 0);
+    assert_page(f, c, all, "a*=X a=4 b*=3 b=2 b=1 d/1*=6 d/1=5 d/2*=7 e*=8", false, NULL);
+    r = all;
+    r.delimiter = SLICE("/");
+    assert_page(f, c, r, "a*=X a=4 b*=3 b=2 b=1 d/... e*=8", false, NULL);
+    r.prefix = SLICE("d/");
+    assert_page(f, c, r, "d/1*=6 d/1=5 d/2*=7", false, NULL);
+    /* Page by page, from where the one before ended. */
+    for (uint32_t limit = 1; limit <= 4; limit++) {
+        char        text[200] = "";
+        uint32_t    pages = 0;
+
+        r = (struct version_range) { .limit = limit, .delimiter = SLICE("/") };
+        do {
+            const struct version_item *last;
+
+            assert_int_equal(object_list_versions(f->service, c, &r, f->soon, &f->arena, &page, NULL), 0);
+            assert_true(page.count > 0 && page.count <= limit);
+            for (uint32_t i = 0; i < page.count; i++)
+                snprintf(text + strlen(text), sizeof text - strlen(text), "%.*s%u ", SLICE_ARG(page.items[i].name),
+                         (unsigned)page.items[i].stored);
+            last = &page.items[page.count - 1];
+            r.after = last->name;
+            r.after_version_given = !last->folded;
+            if (!last->folded)
+                r.after_version = ref_of(last->meta);
+            pages++;
+        } while (page.more);
+        assert_string_equal(text, "a0 a4 b3 b2 b1 d/0 e8 ");
+        assert_int_equal(pages, (7 + limit - 1) / limit);
+    }
+    /* Behind all versions of a name. */
+    r = (struct version_range) { .limit = 10, .after = SLICE("b") };
+    assert_page(f, c, r, "d/1*=6 d/1=5 d/2*=7 e*=8", false, NULL);
+    r.limit = 2;
+    assert_page(f, c, r, "d/1*=6 d/1=5", true, NULL);
+    container_unref(c);
+}
+
+static void list__shows_versions_newest_first(void **state)
+{
+    (void)state;
+    object_cluster_run(listing);
+}
+
 /* --- Object lock. --- */
 
 static int set_retention(void *ctx, struct arena *arena, Rs__ObjectMeta *meta, uint64_t *expires_s)
@@ -434,6 +524,7 @@ int main(void)
         cmocka_unit_test(null_version__is_one_and_follows_the_states_of_versioning),
         cmocka_unit_test(conditions__see_through_delete_markers),
         cmocka_unit_test(update__changes_just_that_version),
+        cmocka_unit_test(list__shows_versions_newest_first),
         cmocka_unit_test(lock__holds_versions),
         cmocka_unit_test(delete__of_a_dead_deleter_is_finished_by_the_next_writer),
         cmocka_unit_test(put__over_a_version_whose_row_is_erased_finishes_its_deletion),
