@@ -17,6 +17,7 @@ GAUGE(conn_open, "Connections open now.");
 enum {
     CALLS_WITHOUT_WAIT = 16,
     IOV_PIECES = 64,
+    SEND_ON_LOOP_MAX = 128 * 1024,   /* Copying more into the socket would hold up the others. */
     ACCEPT_PAUSE_MS = 100
 };
 
@@ -317,6 +318,43 @@ static int iov_after(const struct iovec *iov, int count, size_t skip, struct iov
     return n;
 }
 
+struct send_job {
+    int                  fd;
+    const struct msghdr *message;
+    ssize_t              sent;   /* Or the negative errno. */
+};
+
+static void send_run(void *arg)
+{
+    struct send_job *job = arg;
+
+    job->sent = sendmsg(job->fd, job->message, MSG_NOSIGNAL);
+    if (job->sent < 0)
+        job->sent = -errno;
+}
+
+/* One sendmsg(): here, or by a worker when it is long. Bytes, or the negative errno. */
+WAITS static ssize_t send_some(struct conn *conn, const struct msghdr *message, size_t size)
+{
+    struct send_job job = { .fd = conn->pfd.fd, .message = message };
+
+    if (size <= SEND_ON_LOOP_MAX) {
+        send_run(&job);
+        if (job.sent == -EAGAIN)
+            conn->pfd.writable = false;
+        return job.sent;
+    }
+    /* Room that comes while the worker is at it makes an event, which must not be overlooked: so the flag is
+     * cleared before. */
+    conn->pfd.writable = false;
+    if (env_work(&conn->kernel->env, WORK_CPU, send_run, &job) != 0)
+        send_run(&job);
+    conn->calls = 0;
+    if (job.sent != -EAGAIN)
+        conn->pfd.writable = true;
+    return job.sent;
+}
+
 int conn_write(struct conn *conn, const struct iovec *iov, int count, int64_t deadline)
 {
     size_t       total = iov_total(iov, count), sent = 0;
@@ -337,15 +375,13 @@ int conn_write(struct conn *conn, const struct iovec *iov, int count, int64_t de
             message.msg_iovlen = (size_t)iov_after(iov, count, sent, rest);
             message.msg_iov = rest;
         }
-        ssize_t n = sendmsg(conn->pfd.fd, &message, MSG_NOSIGNAL);
-        if (n >= 0) {
+        ssize_t n = send_some(conn, &message, total - sent);
+        if (n >= 0)
             sent += (size_t)n;
-        } else if (errno == EAGAIN) {
-            conn->pfd.writable = false;
+        else if (n == -EAGAIN)
             conn->calls = 0;
-        } else if (errno != EINTR) {
-            return socket_error(errno);
-        }
+        else if (n != -EINTR)
+            return socket_error((int)-n);
     }
     return 0;
 }
