@@ -168,7 +168,9 @@ WAITS static int post_reply(struct s3_call *c, struct post *p)
         http_reply_empty(c->rq);
         return 0;
     }
-    xml_begin(&xml, "PostResponse");
+    /* Unlike other answers it has no name space. */
+    text_lit(&xml, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    xml_open(&xml, "PostResponse");
     xml_leaf(&xml, "Location", location);
     xml_leaf(&xml, "Bucket", c->bucket);
     xml_leaf(&xml, "Key", c->key);
