@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/rpc_private.h"
 
-COUNTER(rpc_serving_refused, "Calls that came in while too many handlers ran.");
+COUNTER(rpc_serving_refused, "Calls that came in while too many handlers ran, or while the node was stopping.");
 COUNTER(rpc_calls_lost, "Calls whose connection broke before the answer.");
 COUNTER(rpc_replies_late, "Answers that nobody waited for any more (late or duplicate).");
 COUNTER(rpc_replies_unsent, "Answers that could not be sent; the caller's deadline passes.");
@@ -110,6 +110,7 @@ static void serve(void *arg)
     int                       rc = 0;
 
     err.text[0] = 0;
+    serving->task = task_self();
     if (!serving->local)
         task_set_trace(serving->trace);
     if (env_now(rpc->env) >= serving->request.deadline)
@@ -126,7 +127,11 @@ static void serve(void *arg)
         if (reply->head)
             protobuf_c_message_init(method->reply, reply->head);
     }
-    rpc->serving--;
+    *(serving->prev ? &serving->prev->next : &rpc->serving_first) = serving->next;
+    if (serving->next)
+        serving->next->prev = serving->prev;
+    if (--rpc->serving == 0 && rpc->refusing)
+        waitq_wake_all(&rpc->idle_q);
     serving_end(rpc, serving, rc, reply, rc == 0 ? "" : err.text[0] ? err.text : error_text(rc));
 }
 
@@ -137,10 +142,10 @@ int rpc_serve(struct rpc *rpc, const struct rpc_request *request, struct rpc_mes
     struct rpc_serving *serving;
     int                 rc;
 
-    if (rpc->serving >= RPC_SERVING_MAX) {
+    if (rpc->refusing || rpc->serving >= RPC_SERVING_MAX) {
         counter_inc(rpc_serving_refused);
         rpc_message_unref(message);
-        return -E_OVERLOAD;
+        return rpc->refusing ? -E_UNAVAILABLE : -E_OVERLOAD;
     }
     serving = serving_new(rpc);
     if (!serving) {
@@ -162,6 +167,12 @@ int rpc_serve(struct rpc *rpc, const struct rpc_request *request, struct rpc_mes
         return rc;
     }
     rpc->serving++;
+    serving->task = NULL;
+    serving->prev = NULL;
+    serving->next = rpc->serving_first;
+    if (serving->next)
+        serving->next->prev = serving;
+    rpc->serving_first = serving;
     return 0;
 }
 
@@ -317,6 +328,26 @@ void rpc_register(struct rpc *rpc, uint16_t method, const char *name, const Prot
         return;   /* Only the types, and those are known. */
     assert(!m->handler || m->handler == handler);
     *m = (struct rpc_method) { name, request, reply, handler, ctx, true };
+}
+
+WAITS static int wait_idle(struct rpc *rpc, int64_t deadline)
+{
+    int rc = 0;
+
+    while (rpc->serving > 0 && rc == 0)
+        rc = waitq_wait(&rpc->idle_q, deadline);
+    return rpc->serving > 0 ? rc : 0;
+}
+
+WAITS int rpc_stop_serving(struct rpc *rpc, int64_t grace, int64_t deadline)
+{
+    rpc->refusing = true;
+    if (wait_idle(rpc, grace) == 0)
+        return 0;
+    for (struct rpc_serving *serving = rpc->serving_first; serving; serving = serving->next)
+        if (serving->task)
+            task_cancel(serving->task);
+    return wait_idle(rpc, deadline);
 }
 
 void rpc_set_transport(struct rpc *rpc, const struct rpc_transport *transport)

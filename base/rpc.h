@@ -87,6 +87,11 @@ struct rpc *rpc_free(struct rpc *rpc);   /* After the tasks of env->group ended.
 void rpc_register(struct rpc *rpc, uint16_t method, const char *name, const ProtobufCMessageDescriptor *request,
                   const ProtobufCMessageDescriptor *reply, rpc_handler handler, void *ctx);
 
+/* From now on every call to this node, also its own, is refused (-E_UNAVAILABLE, certainly not run); waits until the
+ * handlers that run have ended, so that what they use can go. Those that still run (long polls) after 'grace' are
+ * cancelled. -ETIMEDOUT: some still run at the deadline. */
+WAITS int rpc_stop_serving(struct rpc *rpc, int64_t grace, int64_t deadline);
+
 /* --- Transport: what carries frames to other nodes. TCP in base/rpc_tcp.h, the
  * simulator's in sim/. The own node needs none. --- */
 struct rpc_frame {

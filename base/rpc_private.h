@@ -81,7 +81,8 @@ struct rpc_peer {
 
 /* A call being handled here. */
 struct rpc_serving {
-    struct rpc_serving *next;          /* Pool. */
+    struct rpc_serving *next, *prev;   /* Those that run; or 'next' in the pool. */
+    struct task        *task;          /* NULL: it has not begun. */
     struct rpc_request  request;
     struct rpc_message *message;
     uint64_t            call_id;       /* Of the caller. */
@@ -114,6 +115,9 @@ struct rpc {
     struct rpc_peer    **peers;                    /* Hash table by node id, open addressing. */
     uint32_t             peers_count, peers_capacity;
     uint32_t             serving;
+    struct rpc_serving  *serving_first;
+    bool                 refusing;                 /* No handler is started any more. */
+    struct waitq         idle_q;                   /* Wakes when the last handler ended, then. */
     struct rpc_call     *call_pool;
     struct rpc_serving  *serving_pool;
     uint32_t             call_pool_count, serving_pool_count;

@@ -17,6 +17,7 @@
 
 /* Requests in flight get this long at the end. */
 #define CLOUD_STOP_MS 10000
+#define CLOUD_GRACE_MS 500   /* Handlers that take longer at a stop wait for something. */
 
 uint16_t cloud_port(const struct cloud_plan *plan, unsigned rank)
 {
@@ -83,15 +84,30 @@ WAITS static int start_rpc(struct cloud *cloud, struct error *err)
     return 0;
 }
 
+static int load_rpc_tls(struct cloud *cloud, struct error *err)
+{
+    struct tls_options options = { .cert_file = cloud->plan->rpc_cert, .key_file = cloud->plan->rpc_key,
+                                   .ca_file = cloud->plan->rpc_ca };
+    int                rc = tls_new_server(&options, &cloud->rpc_server_tls, err);
+
+    return rc == 0 ? tls_new_client(&options, &cloud->rpc_client_tls, err) : rc;
+}
+
 /* After all handlers are registered: calls may come in from now on. */
 WAITS static int start_network(struct cloud *cloud, struct error *err)
 {
     const struct cloud_plan *plan = cloud->plan;
+    int                      rc = 0;
 
     if (plan->node_count < 2)
         return 0;
-    struct rpc_tcp_options options = { .listen = node_address(plan, plan->node_id) };
-    int                    rc = rpc_tcp_new(cloud->rpc, cloud->cluster_id, &options, &cloud->tcp, err);
+    if (plan->rpc_ca)
+        rc = load_rpc_tls(cloud, err);
+    if (rc != 0)
+        return rc;
+    struct rpc_tcp_options options = { .listen = node_address(plan, plan->node_id), .server_tls = cloud->rpc_server_tls,
+                                       .client_tls = cloud->rpc_client_tls };
+    rc = rpc_tcp_new(cloud->rpc, cloud->cluster_id, &options, &cloud->tcp, err);
     if (rc != 0)
         return rc;
     for (uint32_t i = 0; i < plan->node_count; i++)
@@ -260,6 +276,12 @@ WAITS static void stop(struct cloud *cloud)
         http_server_stop(cloud->keystone, deadline);
     if (cloud->metrics)
         http_server_stop(cloud->metrics, deadline);
+    /* Background work and other nodes may call still: devices go only when no handler uses them. */
+    int64_t now = env_now(cloud->env);
+    if (cloud->rpc && rpc_stop_serving(cloud->rpc, now + CLOUD_GRACE_MS * NS_PER_MS, now + CLOUD_STOP_MS * NS_PER_MS) != 0) {
+        log_warn("cloud.stop_late", "why=\"calls are still being served; the next start replays\"");
+        return;
+    }
     cloud_devices_close(cloud);
     if (cloud->control)
         cloud->control = control_close(cloud->control);
@@ -323,6 +345,8 @@ static void cloud_free(struct cloud *cloud)
     rpc_free(cloud->rpc);
     cloud_rings_done(cloud);
     tls_free(cloud->tls);
+    tls_free(cloud->rpc_server_tls);
+    tls_free(cloud->rpc_client_tls);
     arena_done(&cloud->arena);
 }
 

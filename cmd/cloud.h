@@ -46,7 +46,8 @@ struct cloud_plan {
     uint32_t             policy_count;
     const char          *listen;          /* Address of the public services. */
     uint16_t             port_base;       /* 0: the default ports. */
-    const char          *tls_cert, *tls_key;
+    const char          *tls_cert, *tls_key;             /* Of the public services. */
+    const char          *rpc_ca, *rpc_cert, *rpc_key;    /* Between nodes: both sides show a certificate of this CA. NULL: plain TCP. */
     const char          *admin_password;
     bool                 credentials;     /* Write openrc and clouds.yaml below 'data'. */
     bool                 access_log;      /* One line a request of the object service. */

@@ -48,6 +48,7 @@ struct cloud {
     struct object_service *objects;
     struct http_server    *keystone, *swift, *metrics;
     struct tls            *tls;
+    struct tls            *rpc_server_tls, *rpc_client_tls;   /* Between nodes; NULL: plain TCP. */
     char                  *admin_password, *demo_password;   /* Of a fresh cloud; NULL once users exist. */
     struct arena           arena;
     bool                   ready, stopping;

@@ -170,6 +170,21 @@ static int parse_self(struct cloud_plan *plan, struct config *config, struct err
     return 0;
 }
 
+/* RPC between nodes: all of a cluster speak TLS, or none. */
+static int parse_tls(struct cloud_plan *plan, struct config *config, struct error *err)
+{
+    struct config_section *tls = config_find(config, "tls", "");
+
+    if (!tls)
+        return 0;
+    TRY(config_string(tls, "ca", NULL, &plan->rpc_ca, err));
+    TRY(config_string(tls, "cert", NULL, &plan->rpc_cert, err));
+    TRY(config_string(tls, "key", NULL, &plan->rpc_key, err));
+    if (!plan->rpc_ca || !plan->rpc_cert || !plan->rpc_key)
+        return error_set(err, -E_SYNTAX, "[tls] needs ca, cert and key");
+    return 0;
+}
+
 static int parse_plan(struct cloud_plan *plan, struct config *config, struct error *err)
 {
     struct config_section *cluster = config_find(config, "cluster", "");
@@ -203,6 +218,7 @@ static int parse_plan(struct cloud_plan *plan, struct config *config, struct err
     TRY(config_string(cluster, "default-policy", NULL, &standard, err));
     TRY(parse_policies(plan, policies, standard, err));
     TRY(parse_self(plan, config, err));
+    TRY(parse_tls(plan, config, err));
     if (plan->control != (plan->node_id == plan->control_node))
         return error_set(err, -E_SYNTAX, "the control role belongs to node %u (control-node), and to it alone", plan->control_node);
     for (uint32_t i = 0; i < plan->node_count; i++)

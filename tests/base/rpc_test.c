@@ -624,6 +624,46 @@ static void frame__oversized_head_is_an_error_answer(void **state)
     caller_done(&c);
 }
 
+struct stopping {
+    struct task_group group;
+    bool              done;
+    int               rc;
+};
+
+static void stop_task(void *arg)
+{
+    struct stopping *s = arg;
+
+    s->rc = rpc_stop_serving(world->node[1].rpc, world->now + NS_PER_S, world->now + 2 * NS_PER_S);
+    s->done = true;
+}
+
+static void stop__waits_for_handlers_and_cancels_those_that_hang(void **state)
+{
+    struct caller   hanging = { .node = 2, .method = METHOD_HANG, .timeout = 9 * NS_PER_S }, late = { .node = 2, .method = METHOD_ECHO };
+    struct stopping s = { .rc = 1 };
+
+    (void)state;
+    late.message = message_of(1);
+    start(&hanging);
+    settle();
+    assert_int_equal(world->node[1].ran, 1);
+    task_group_init(&s.group, world->sched);
+    assert_int_equal(task_spawn(world->sched, &s.group, "stop", stop_task, &s), 0);
+    settle();
+    start(&late);
+    settle();
+    assert_int_equal(late.rc, -E_UNAVAILABLE);   /* Not begun any more. */
+    assert_int_equal(world->node[1].ran, 1);
+    assert_false(s.done);
+    advance(NS_PER_S);
+    assert_true(s.done);
+    assert_int_equal(s.rc, 0);
+    assert_int_equal(hanging.rc, -ECANCELED);
+    caller_done(&hanging);
+    caller_done(&late);
+}
+
 static void message__too_many_parts_are_refused(void **state)
 {
     struct rpc_message *m = rpc_message_new();
@@ -659,6 +699,7 @@ int main(void)
         T(frame__every_damaged_byte_is_detected),
         T(frame__other_cluster_is_refused),
         T(frame__oversized_head_is_an_error_answer),
+        T(stop__waits_for_handlers_and_cancels_those_that_hang),
         T(message__too_many_parts_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
