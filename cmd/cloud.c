@@ -13,6 +13,8 @@
 #include "base/rpc_tcp.h"
 #include "cmd/cloud_private.h"
 #include "proxy/http/metrics.h"
+#include "proxy/s3/lifecycle_work.h"
+#include "proxy/s3/s3.h"
 #include "proxy/swift/swift.h"
 
 /* Requests in flight get this long at the end. */
@@ -165,10 +167,41 @@ static int listen_on(struct cloud *cloud, struct http_server **ret_server, const
     return http_server_listen(*ret_server, address, err);
 }
 
+/* The two dialects share the object port. */
+struct dialects {
+    struct swift swift;
+    struct s3    s3;
+};
+
+WAITS static void objects_handle(void *ctx, struct http_request *rq)
+{
+    struct dialects *dialects = ctx;
+
+    if (s3_claims(rq))
+        s3_handle(&dialects->s3, rq);
+    else
+        swift_handle(&dialects->swift, rq);
+}
+
+WAITS static int listen_objects(struct cloud *cloud, struct error *err)
+{
+    static struct dialects     dialects;
+    struct http_server_options options = { .name = "object", .tls = cloud->tls, .swift_trans_id = true,
+                                           .access_log = cloud->plan->access_log };
+    struct lifecycle_options   lifecycle = { .objects = cloud->objects, .day_s = cloud->plan->s3_day_s };
+    int                        rc;
+
+    dialects.swift = (struct swift) { .objects = cloud->objects, .identity = cloud->identity };
+    dialects.s3 = (struct s3) { .objects = cloud->objects, .identity = cloud->identity, .region = "RegionOne",
+                                .lifecycle_day_s = cloud->plan->s3_day_s };
+    cloud->s3 = &dialects.s3;
+    rc = listen_on(cloud, &cloud->swift, &options, objects_handle, &dialects, RANK_OBJECT, err);
+    return rc ? rc : lifecycle_start(&lifecycle, err);
+}
+
 WAITS static int start_proxy(struct cloud *cloud, struct error *err)
 {
     const struct cloud_plan      *plan = cloud->plan;
-    static struct swift           swift;
     struct object_service_options options = {
         .env = cloud->env, .rows = cloud->rows, .blobs = cloud->blobs, .directory = cloud->directory,
         .policies = plan->policies, .policy_count = plan->policy_count,
@@ -190,13 +223,9 @@ WAITS static int start_proxy(struct cloud *cloud, struct error *err)
     }
     if (rc != 0)
         return rc;
-    swift = (struct swift) { .objects = cloud->objects, .identity = cloud->identity };
     struct http_server_options keystone = { .name = "identity", .tls = cloud->tls, .access_log = true };
-    struct http_server_options object = { .name = "object", .tls = cloud->tls, .swift_trans_id = true, .access_log = plan->access_log };
     rc = listen_on(cloud, &cloud->keystone, &keystone, keystone_handle, cloud->identity, RANK_IDENTITY, err);
-    if (rc == 0)
-        rc = listen_on(cloud, &cloud->swift, &object, swift_handle, &swift, RANK_OBJECT, err);
-    return rc;
+    return rc ? rc : listen_objects(cloud, err);
 }
 
 /* Every role of this process serves, and it knows enough working devices. */
@@ -336,6 +365,8 @@ static void cloud_free(struct cloud *cloud)
     http_server_free(cloud->swift);
     http_server_free(cloud->keystone);
     http_server_free(cloud->metrics);
+    if (cloud->s3)
+        s3_done(cloud->s3);
     object_service_free(cloud->objects);
     identity_free(cloud->identity);
     blob_client_free(cloud->blobs);

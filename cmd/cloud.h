@@ -51,6 +51,7 @@ struct cloud_plan {
     const char          *admin_password;
     bool                 credentials;     /* Write openrc and clouds.yaml below 'data'. */
     bool                 access_log;      /* One line a request of the object service. */
+    uint32_t             s3_day_s; /* Length of a day of lifecycle rules; 0: a real one. */
 };
 
 /* Runs until SIGTERM or SIGINT; the exit status. */

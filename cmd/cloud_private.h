@@ -47,6 +47,7 @@ struct cloud {
     struct identity       *identity;
     struct object_service *objects;
     struct http_server    *keystone, *swift, *metrics;
+    struct s3             *s3;              /* NULL: no proxy role. */
     struct tls            *tls;
     struct tls            *rpc_server_tls, *rpc_client_tls;   /* Between nodes; NULL: plain TCP. */
     char                  *admin_password, *demo_password;   /* Of a fresh cloud; NULL once users exist. */

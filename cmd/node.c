@@ -135,7 +135,7 @@ static int parse_self(struct cloud_plan *plan, struct config *config, struct err
 {
     struct config_section *self = config_find(config, "self", "");
     const char            *roles, *password_file;
-    uint64_t               id, port;
+    uint64_t               id, port, lifecycle_day;
 
     if (!self)
         return error_set(err, -E_SYNTAX, "no [self] section");
@@ -148,6 +148,8 @@ static int parse_self(struct cloud_plan *plan, struct config *config, struct err
     TRY(config_string(self, "tls-cert", NULL, &plan->tls_cert, err));
     TRY(config_string(self, "tls-key", NULL, &plan->tls_key, err));
     TRY(config_bool(self, "access-log", true, &plan->access_log, err));
+    TRY(config_u64(self, "s3-day", 86400, 1, 86400, &lifecycle_day, err));
+    plan->s3_day_s = (uint32_t)lifecycle_day;
     TRY(config_string(self, "admin-password-file", NULL, &password_file, err));
     if (!plan->data)
         return error_set(err, -E_SYNTAX, "[self] has no data directory");
