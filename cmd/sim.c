@@ -37,6 +37,8 @@ static const char *const marks[] = {
     "row_config_repairs", "row_list_resolved", "rpc_calls_lost", "rpc_replies_late", "blob_reads_degraded",
     "blob_reads_hedged", "blob_reads_corrupt", "blob_write_copies_lost", "blob_writes_failed",
     "gc_orphans_deleted", "gc_orphans_unsure", "sim_stale_reopened",
+    "upload_resumed", "upload_ambiguous", "upload_part_late", "version_contended", "version_finished", "version_restored",
+    "gc_groups_deleted", "sim_s3_recompleted", "sim_s3_aborted", "sim_s3_copied",
     "sim_sectors_spoiled", "sim_syncs_failed", "sim_devices_lost", "sim_partitions", "sim_blackouts",
 };
 enum { MARKS = sizeof marks / sizeof marks[0] };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/object/object.h"
 #include "sim/control_workload.h"
 #include "sim/kv_sim.h"
 #include "sim/objects.h"
@@ -64,18 +65,34 @@ static const struct ring *gc_ring(void *ctx, uint32_t replicas)
     return replicas == 3 ? life->node->cluster->index3 : replicas == 5 ? life->node->cluster->index5 : NULL;
 }
 
+static WAITS int gc_named(void *ctx, const struct shard *shard, struct slice name, const Rs__Extent *extent,
+                          int64_t deadline, bool *ret_named)
+{
+    return object_rows_name(((struct life *)ctx)->rows, shard, name, extent, deadline, ret_named);
+}
+
+static size_t gc_heirs(void *ctx, struct slice name, uint8_t prefix[ROW_NAME_MAX])
+{
+    (void)ctx;
+    return object_row_heirs(name, prefix);
+}
+
 static void gc_start(struct life *life)
 {
     struct cluster   *cluster = life->node->cluster;
     uint32_t          ms = cluster->options.gc_ms;
     struct gc_options options = {
         .rpc = life->rpc, .hlc = &life->hlc, .rows = life->rows, .blobs = life->blobs, .ctx = life,
-        .index_ring = gc_ring, .grace_ms = ms * 4, .purge_age_ms = ms, .repair_ms = ms * 2,
+        .index_ring = gc_ring, .grace_ms = ms * 4, .purge_age_ms = cluster->options.purge_ms ? cluster->options.purge_ms : ms, .repair_ms = ms * 2,
         .orphan_age_ms = ms, .orphan_settle_ms = ms * 40, .orphan_pass_ms = ms * 8,
     };
 
     if (ms == 0)
         return;
+    if (cluster->options.objects) {
+        options.named = gc_named;
+        options.heirs = gc_heirs;
+    }
     if (gc_new(&options, &life->gc) < 0 || gc_add(life->gc, life->device) < 0)
         sim_fail(&cluster->sim, "node %u: background work does not start", life->node->id);
 }

@@ -67,6 +67,7 @@ struct cluster_options {
     uint32_t journal_segments;
     uint64_t volume_bytes;
     uint32_t gc_ms;                   /* Background work runs with ages about this short; 0: it does not. */
+    uint32_t purge_ms;                /* Age at which tombstones are purged; 0: gc_ms. */
 };
 
 struct cluster {

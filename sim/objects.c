@@ -48,7 +48,7 @@ void objects_start(struct life *life)
     options = (struct object_service_options) {
         .env = &life->env.env, .rows = life->rows, .blobs = life->blobs, .directory = directory,
         .policies = cluster->policy, .policy_count = cluster->policies, .index_ring = index_ring,
-        .index_ring_ctx = life,
+        .index_ring_ctx = life, .part_size_min = 1,
     };
     if (!life->blobs || object_service_new(&options, &life->objects, &err) < 0)
         sim_fail(&cluster->sim, "node %u: the object service does not start", life->node->id);

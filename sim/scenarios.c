@@ -3,10 +3,18 @@
 #include "sim/control_workload.h"
 #include "sim/objects_workload.h"
 #include "sim/rows.h"
+#include "sim/s3_uploads.h"
+#include "sim/s3_versions.h"
 
 #define OBJECTS                                                                                    \
     { .nodes = 6, .row_replicas = 3, .objects = true, .disk_bytes = 256 * 1024 * 1024,             \
       .journal_segment_bytes = 512 * 1024, .journal_segments = 3, .volume_bytes = 8 * 1024 * 1024, .gc_ms = 250 }
+
+/* Tombstones are kept longer than a step of a change takes, as they are outside of the simulator. */
+#define S3_OBJECTS                                                                                 \
+    { .nodes = 6, .row_replicas = 3, .objects = true, .disk_bytes = 256 * 1024 * 1024,             \
+      .journal_segment_bytes = 512 * 1024, .journal_segments = 3, .volume_bytes = 8 * 1024 * 1024, .gc_ms = 250, \
+      .purge_ms = 20000 }
 
 #define ROWS                                                                                       \
     { .nodes = 4, .row_replicas = 3, .disk_bytes = 64 * 1024 * 1024,                               \
@@ -88,6 +96,27 @@ const struct scenario scenarios[] = {
         .options = OBJECTS, .faults = FAULT_KILL | FAULT_POWER | FAULT_PARTITION | FAULT_BREAK | FAULT_CLOCK,
         .keys = 6, .clients = 2, .steps = 80, .step = objects_step, .prepare = objects_prepare,
         .verify = objects_verify, .orphans = objects_orphans, .free_workload = objects_free,
+    },
+    {
+        .name = "s3-uploads", .summary = "multipart uploads: every pair of calls crosses and is repeated; kills, power cuts, partitions",
+        .options = S3_OBJECTS,
+        .faults = FAULT_KILL | FAULT_POWER | FAULT_BLACKOUT | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK,
+        .keys = 4, .clients = 1, .steps = 150, .step = s3_uploads_step, .prepare = s3_uploads_prepare,
+        .verify = s3_uploads_verify, .free_workload = s3_uploads_free,
+    },
+    {
+        .name = "s3-copies", .summary = "objects copied onto others and themselves, overwritten, deleted and collected",
+        .options = S3_OBJECTS,
+        .faults = FAULT_KILL | FAULT_POWER | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK,
+        .keys = 4, .clients = 1, .steps = 120, .step = s3_copies_step, .prepare = s3_uploads_prepare,
+        .verify = s3_uploads_verify, .free_workload = s3_uploads_free,
+    },
+    {
+        .name = "s3-versions", .summary = "versions made, read, marked, listed and deleted while versioning is switched",
+        .options = S3_OBJECTS,
+        .faults = FAULT_KILL | FAULT_POWER | FAULT_BLACKOUT | FAULT_SLOW_DISK | FAULT_PARTITION | FAULT_BREAK,
+        .keys = 2, .clients = 1, .steps = 200, .step = s3_versions_step, .prepare = s3_versions_prepare,
+        .verify = s3_versions_verify, .free_workload = s3_versions_free,
     },
 };
 const uint32_t scenarios_count = sizeof scenarios / sizeof scenarios[0];

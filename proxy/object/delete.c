@@ -211,6 +211,8 @@ int object_delete_version(struct object_service *s, struct container *c, struct 
         }
         if (rc == 0)
             stats_dirty(s, c);
+        if (d.done && (rc == -E_UNAVAILABLE || rc == -ETIMEDOUT || rc == -ENOMEM))
+            rc = -E_UNSURE;   /* It is gone, or will be. */
     }
     work_end(&d.w);
     if (rc == 0)

@@ -84,7 +84,8 @@ WAITS static int edit_head(struct name_work *w, struct head *head, object_edit e
 /* A noncurrent one. The head is looked at again afterwards: if it is another one, the version may have been restored
  * to it meanwhile, without this change. 0, or -EAGAIN: begin again (the edit can be repeated). */
 WAITS static int edit_archived(struct name_work *w, const struct head *head, const struct version_ref *version,
-                               object_edit edit, void *ctx, Rs__ObjectMeta **ret_meta, struct error *err)
+                               object_edit edit, void *ctx, Rs__ObjectMeta **ret_meta, bool *io_changed,
+                               struct error *err)
 {
     ProtobufCAllocator allocator = arena_allocator(&w->arena);
     struct row_name    row;
@@ -108,8 +109,10 @@ WAITS static int edit_archived(struct name_work *w, const struct head *head, con
     value.expires_s = 0;
     if (rc == 0)
         rc = head_swap_row(w, name, &archived, &value, archived.meta, err);
-    if (rc == 0)
-        rc = head_read(w, ROW_META, &now, err);
+    if (rc)
+        return rc;
+    *io_changed = true;
+    rc = head_read(w, ROW_META, &now, err);
     if (rc)
         return rc;
     *ret_meta = archived.meta;
@@ -136,6 +139,7 @@ int object_update_version(struct object_service *s, struct container *c, struct 
     struct name_work w;
     struct head      head;
     Rs__ObjectMeta  *meta = NULL;
+    bool             changed = false;      /* An archived version has the change; it may have to be made again. */
     int              rc = work_begin(&w, s, c, name, deadline, err);
 
     if (rc)
@@ -146,7 +150,7 @@ int object_update_version(struct object_service *s, struct container *c, struct 
             rc = edit_head(&w, &head, edit, ctx, err);
             meta = head.meta;
         } else if (rc == 0) {
-            rc = edit_archived(&w, &head, version, edit, ctx, &meta, err);
+            rc = edit_archived(&w, &head, version, edit, ctx, &meta, &changed, err);
         }
         if (rc == -EAGAIN)
             rc = work_again(&w, tries, err);
@@ -155,6 +159,8 @@ int object_update_version(struct object_service *s, struct container *c, struct 
         if (rc)
             break;
     }
+    if (changed && (rc == -E_UNAVAILABLE || rc == -ETIMEDOUT || rc == -ENOMEM))
+        rc = -E_UNSURE;
     if (rc == 0 && ret_meta)
         rc = meta_keep(meta, arena, ret_meta, err);
     work_end(&w);
