@@ -2,9 +2,11 @@
  *
  * They are inline, or blobs that the row names, or, of a multipart object, blobs that its part table names (and the rows
  * of its group own). The table is loaded once; the extents of all parts make one sequence, so that no gap arises between
- * parts. A blob reader gets a window of it, which begins at the extent of the next byte. */
+ * parts. A blob reader gets a window of it, which begins at the extent of the next byte. Encrypted bytes go on to
+ * unseal.c, which says which stored bytes a range needs. */
 #include <stdlib.h>
 
+#include "proxy/object/seal.h"
 #include "proxy/object/version.h"
 
 enum {
@@ -116,7 +118,7 @@ WAITS static int body_renew(struct object_body *body, struct error *err)
                            deadline < body->deadline ? deadline : body->deadline, &body->reader, err);
 }
 
-WAITS static int open_parts(struct object_body *body, struct error *err)
+WAITS static int open_parts(struct object_body *body, Rs__PartTable **ret_table, struct error *err)
 {
     Rs__PartTable *table;
     Rs__Extent   **extents;
@@ -138,42 +140,56 @@ WAITS static int open_parts(struct object_body *body, struct error *err)
             extents[count++] = table->parts[i]->extents[e];
     body->extents = extents;
     body->extent_count = count;
+    *ret_table = table;
+    return 0;
+}
+
+/* Bytes of the row itself, as they are stored. */
+static int open_inline(struct object_body *body, const struct object *o, uint64_t offset, uint64_t size,
+                       struct error *err)
+{
+    if (o->value->data.len != o->value->size || offset > o->value->size || size > o->value->size - offset)
+        return error_set(err, -E_CORRUPT, "an inline object has %zu bytes in place of %llu",
+                         (size_t)o->value->data.len, (unsigned long long)o->value->size);
+    body->inline_rest = slice_of(o->value->data.data + offset, (size_t)size);
     return 0;
 }
 
 int object_body_open(struct object_service *s, const struct object *o, uint64_t offset, uint64_t size,
                      int64_t deadline, struct object_body *body, struct error *err)
 {
-    bool parts = o->meta->upload.len > 0;
-    int  rc = 0;
+    Rs__PartTable *table = NULL;
+    bool           parts = o->meta->upload.len > 0;
+    int            rc = 0;
 
     memset(body, 0, sizeof *body);
     if (offset > o->size || size > o->size - offset)
         return error_set(err, -ERANGE, "the range passes the object's end");
     if (size == 0)
         return 0;
-    if (!parts && o->value->n_extents == 0) {
-        if (o->value->data.len != o->size)
-            return error_set(err, -E_CORRUPT, "an inline object has %zu bytes in place of %llu",
-                             (size_t)o->value->data.len, (unsigned long long)o->size);
-        body->inline_rest = slice_of(o->value->data.data + offset, size);
-        return 0;
-    }
     body->service = s;
     body->object = o;
-    body->at = offset;
-    body->end = offset + size;
     body->deadline = deadline;
     body->extents = o->value->extents;
     body->extent_count = o->value->n_extents;
     if (parts)
-        rc = open_parts(body, err);
-    return rc ? rc : body_renew(body, err);
+        rc = open_parts(body, &table, err);
+    if (rc == 0 && o->meta->encryption)   /* From here on: which stored bytes. */
+        rc = unseal_new(s, o, table, offset, size, &body->unseal, &offset, &size, err);
+    if (rc)
+        return rc;
+    if (!parts && o->value->n_extents == 0)
+        return open_inline(body, o, offset, size, err);
+    body->at = offset;
+    body->end = offset + size;
+    return body_renew(body, err);
 }
 
-int object_body_next(struct object_body *body, struct slice *ret_bytes, struct error *err)
+/* The next stored bytes. */
+WAITS static int stored_next(void *ctx, struct slice *ret_bytes, struct error *err)
 {
-    int rc;
+    struct object_body *body = ctx;
+    int                 rc;
 
     if (!body->reader) {
         *ret_bytes = body->inline_rest;
@@ -196,11 +212,18 @@ int object_body_next(struct object_body *body, struct slice *ret_bytes, struct e
     return 0;
 }
 
+int object_body_next(struct object_body *body, struct slice *ret_bytes, struct error *err)
+{
+    return body->unseal ? unseal_next(body->unseal, stored_next, body, ret_bytes, err)
+                        : stored_next(body, ret_bytes, err);
+}
+
 void object_body_close(struct object_body *body)
 {
     buf_unref(body->part.buf);
     if (body->reader)
         blob_reader_free(body->reader);
+    unseal_free(body->unseal);
     arena_done(&body->table);
     memset(body, 0, sizeof *body);
 }

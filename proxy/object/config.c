@@ -165,3 +165,10 @@ struct slice container_document(const struct container *container, struct slice 
             return pb_slice(config->documents[i]->value);
     return SLICE_NONE;
 }
+
+bool container_encrypts(const struct container *container)
+{
+    struct slice document = container_document(container, SLICE("encryption")), wanted = SLICE("<SSEAlgorithm>AES256<");
+
+    return document.size && memmem(document.data, document.size, wanted.data, wanted.size);
+}

@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "base/bytes.h"
 
@@ -109,6 +110,16 @@ int crypt_open(const struct crypt_key *key, uint64_t first, bool ends, struct sl
     }
     EVP_CIPHER_CTX_free(cipher);
     return rc;
+}
+
+int crypt_derive(const struct crypt_key *from, struct slice salt, struct crypt_key *ret_key)
+{
+    unsigned size = 0;
+
+    if (!HMAC(EVP_sha256(), from->bytes, CRYPT_KEY_BYTES, salt.data, salt.size, ret_key->bytes, &size) ||
+        size != CRYPT_KEY_BYTES)
+        return -ENOMEM;
+    return 0;
 }
 
 int crypt_wrap(const struct crypt_key *by, const uint8_t *nonce, struct slice context, const struct crypt_key *key,

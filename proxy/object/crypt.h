@@ -5,13 +5,14 @@
  * a tag of CRYPT_TAG_BYTES. The nonce of frame i is i, which never repeats under a
  * data key; the last frame is marked in the nonce, so that a stream that was cut at
  * a frame's border does not open. The data key is stored with the object, sealed by
+ * a key that follows from the object's salt (so none seals twice) and
  *
  *   SSE-S3  a master key of the control store (crypt_keys.h), named by its id;
  *   SSE-C   the key that the customer sends with each request, which is not kept:
  *           a wrong one does not open the data key.
  *
- * Sealing binds a context (shard id and name), so that a row's key opens nowhere else.
- * AES-GCM: NIST SP 800-38D. Pure functions, any thread; those over whole buffers are
+ * Sealing binds a context (shard, upload, part and name: seal.h), so that a row's key opens nowhere else.
+ * AES-GCM: NIST SP 800-38D. HMAC: RFC 2104. Pure functions, any thread; those over whole buffers are
  * for workers. Keys are wiped by whoever holds them: crypt_wipe(). */
 #ifndef PROXY_OBJECT_CRYPT_H
 #define PROXY_OBJECT_CRYPT_H
@@ -25,6 +26,7 @@ enum {
     CRYPT_FRAME_BYTES = 64 * 1024,
     CRYPT_SEALED_BYTES = CRYPT_FRAME_BYTES + CRYPT_TAG_BYTES,
     CRYPT_NONCE_BYTES = 12,
+    CRYPT_SALT_BYTES = 16,
     CRYPT_WRAPPED_BYTES = CRYPT_NONCE_BYTES + CRYPT_KEY_BYTES + CRYPT_TAG_BYTES
 };
 
@@ -46,6 +48,9 @@ uint64_t crypt_plain_size(uint64_t stored);
 int crypt_seal(const struct crypt_key *key, uint64_t first, bool ends, struct slice plain, uint8_t *out);
 /* Opens whole frames, the reverse. Nothing is to be shown unless it returns 0: -E_CORRUPT when a tag does not match. */
 int crypt_open(const struct crypt_key *key, uint64_t first, bool ends, struct slice stored, uint8_t *out);
+
+/* The key that follows from another one and a salt: HMAC-SHA-256. -ENOMEM. */
+int crypt_derive(const struct crypt_key *from, struct slice salt, struct crypt_key *ret_key);
 
 /* Seals a data key by another one. 'nonce' is random, CRYPT_NONCE_BYTES. */
 int crypt_wrap(const struct crypt_key *by, const uint8_t *nonce, struct slice context, const struct crypt_key *key,

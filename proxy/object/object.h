@@ -32,6 +32,7 @@
 #define PROXY_OBJECT_OBJECT_H
 
 #include "proto/object.pb-c.h"
+#include "proxy/object/crypt_keys.h"
 #include "storage/blob.h"
 
 enum {
@@ -59,6 +60,7 @@ struct object_service_options {
     /* The index ring of so many replicas (policy_row_replicas()); NULL when there is none. */
     const struct ring *(*index_ring)(void *ctx, uint8_t replicas);
     void              *index_ring_ctx;
+    struct crypt_keys *keys;             /* Borrowed. NULL: no encryption by the service's own keys. */
     uint64_t           part_size_min;        /* 0: PART_SIZE_MIN. The simulator's are small. */
 };
 /* -EINVAL: no policies. -ENOMEM. */
@@ -188,10 +190,13 @@ WAITS int container_list(struct object_service *service, struct container *conta
 struct object {
     Rs__RowValue   *value;      /* In the arena. */
     Rs__ObjectMeta *meta;       /* In the arena. */
-    uint64_t        size;       /* Of the stored bytes: of all parts. */
+    uint64_t        size;       /* As clients see it: of all parts, decrypted. value->size are the stored bytes. */
     struct ballot   ballot;
     uint8_t         shard[SHARD_ID_BYTES];   /* Of its container, whose policy ... */
     const struct policy *policy;             /* ... says which index ring has it. */
+    struct slice    name;       /* Of an encrypted object; in the arena. */
+    /* For bytes that a customer's key encrypts: whoever opens them sets it. Borrowed until the body is open. */
+    const struct crypt_key *customer_key;
 };
 /* -ENOENT (also when expired); -E_STALE. */
 WAITS int object_read(struct object_service *service, struct container *container, struct slice name,
@@ -242,7 +247,8 @@ struct object_body {
     struct object_service *service;
     const struct object   *object;     /* Borrowed until the close. */
     struct blob_reader    *reader;
-    uint64_t               at, end, window_end;
+    struct unseal         *unseal;     /* Of encrypted bytes. */
+    uint64_t               at, end, window_end;   /* In the stored bytes. */
     int64_t                deadline, renew;
     struct slice           inline_rest;
     struct buf_part        part;
@@ -250,6 +256,7 @@ struct object_body {
     Rs__Extent *const     *extents;
     size_t                 extent_count;
 };
+/* -E_UNAUTHORIZED: encrypted by a customer's key that object->customer_key is not. */
 WAITS int  object_body_open(struct object_service *service, const struct object *object, uint64_t offset,
                             uint64_t size, int64_t deadline, struct object_body *ret_body, struct error *err);
 /* The next bytes, borrowed until the next call; empty: the end. */
@@ -295,6 +302,17 @@ WAITS int object_put_commit(struct object_put *put, struct container *container,
                             struct error *err);
 WAITS struct object_put *object_put_free(struct object_put *put);   /* Accepts NULL. Without a commit, forgets the bytes. */
 
+/* Before the first byte: the bytes are stored encrypted (crypt.h). Objects of a container whose configuration says so
+ * (container_encrypts()), and parts of an upload that was begun so, need no call: they are, by the service's keys. The
+ * customer's key is not kept. -ENOTSUP: the service has no keys; -EINVAL: too late, no key, or not as the upload was begun. */
+struct put_encryption {
+    enum encryption_kind    kind;            /* ENCRYPTION_S3 or ENCRYPTION_CUSTOMER. */
+    const struct crypt_key *customer_key;    /* Borrowed for the call. */
+};
+int object_put_encrypt(struct object_put *put, const struct put_encryption *encryption, struct error *err);
+/* Does its document "encryption" ask for the service's keys? */
+bool container_encrypts(const struct container *container);
+
 /* Before the first byte: one more checksum is computed beside the MD5 (checksum.h). After the end: its bytes. */
 int          object_put_checksum(struct object_put *put, uint32_t checksum_kind, struct error *err);
 struct slice object_put_checksum_value(const struct object_put *put);
@@ -313,10 +331,14 @@ struct upload_row {
     uint8_t       id[UPLOAD_ID_BYTES];
     struct ballot ballot;
 };
-/* 'meta': what the object will have; etag, times and version are filled in at completion. */
+/* 'meta': what the object will have; etag, times and version are filled in at completion. meta->encryption is made by
+ * upload_encryption(), or, when it is missing and container_encrypts(), here. */
 WAITS int upload_create(struct object_service *service, struct container *container, struct slice name,
                         const Rs__Upload *upload, int64_t deadline, struct arena *arena,
                         uint8_t ret_id[UPLOAD_ID_BYTES], struct error *err);
+/* What meta->encryption of an upload says: in the arena. Errors as of object_put_encrypt(). */
+int upload_encryption(struct object_service *service, const struct put_encryption *encryption, struct arena *arena,
+                      Rs__Encryption **ret_record, struct error *err);
 /* -ENOENT: never begun, aborted or completed. */
 WAITS int upload_read(struct object_service *service, struct container *container, struct slice name,
                       const uint8_t id[UPLOAD_ID_BYTES], int64_t deadline, struct arena *arena,

@@ -88,9 +88,52 @@ WAITS int put_begin(struct object_service *s, struct container *c, struct slice 
 int object_put_new(struct object_service *s, struct container *c, struct slice name, uint64_t size, int64_t deadline,
                    struct arena *arena, struct object_put **ret_put, struct error *err)
 {
+    static const struct put_encryption by_default = { .kind = ENCRYPTION_S3 };
+    struct object_put *put;
+    int                rc;
+
     if (!name_valid(name))
         return error_set(err, -EINVAL, "object names have 1 to %d bytes, none of them NUL", OBJECT_NAME_MAX);
-    return put_begin(s, c, name, size, deadline, arena, false, ret_put, err);
+    rc = put_begin(s, c, name, size, deadline, arena, false, &put, err);
+    if (rc == 0 && container_encrypts(c)) {
+        rc = object_put_encrypt(put, &by_default, err);
+        if (rc)
+            object_put_free(put);
+    }
+    if (rc == 0)
+        *ret_put = put;
+    return rc;
+}
+
+int object_put_encrypt(struct object_put *put, const struct put_encryption *encryption, struct error *err)
+{
+    struct seal_context context;
+    struct seal        *seal;
+    bool                part = put->upload_row.size > 0;
+    int                 rc;
+
+    if (put->size > 0)
+        return error_set(err, -EINVAL, "bytes are there already");
+    rc = seal_new(put->service, encryption,
+                  seal_context(&context, put->container->shard.id, part ? put->upload : NULL, put->part,
+                               part ? put->object : put->name),
+                  put->arena, &seal, err);
+    if (rc)
+        return rc;
+    if (part && (!put->must_seal || put->upload_record.kind != seal->record.kind ||
+                 !slice_equal(pb_slice(put->upload_record.key_md5), pb_slice(seal->record.key_md5)))) {
+        seal_done(seal);
+        return error_set(err, -EINVAL, "the upload was begun with another encryption");
+    }
+    seal_done(put->seal);
+    put->seal = seal;
+    return 0;
+}
+
+/* Bytes that the row and its blobs have. */
+static uint64_t stored_size(const struct object_put *put)
+{
+    return put->seal ? crypt_stored_size(put->size) : put->size;
 }
 
 int object_put_room(struct object_put *put, uint8_t **ret_data, size_t *ret_capacity, struct error *err)
@@ -123,7 +166,9 @@ WAITS static int put_flush(struct object_put *put, struct error *err)
             return rc;
     }
     rc = hasher_add(&put->hasher, put->buf, put->filled, put->announced > put->unit, put->deadline, err);
-    if (rc == 0)
+    if (rc == 0 && put->seal)
+        rc = seal_add(put->seal, put->writer, put->buf, put->filled, err);
+    else if (rc == 0)
         rc = blob_write(put->writer, put->buf, 0, put->filled, err);
     put->buf = buf_unref(put->buf);
     put->filled = 0;
@@ -166,17 +211,35 @@ int object_put_bytes(struct object_put *put, struct slice bytes, struct error *e
     return 0;
 }
 
+/* The buffer becomes what the row will have. The hasher may still hold the plain one. */
+static int seal_in_row(struct object_put *put, struct error *err)
+{
+    struct buf *sealed;
+    int         rc = seal_inline(put->seal, put->buf, put->filled, &sealed, err);
+
+    if (rc)
+        return rc;
+    buf_unref(put->buf);
+    put->buf = sealed;
+    put->filled = (uint32_t)crypt_stored_size(put->size);
+    return 0;
+}
+
 int object_put_end(struct object_put *put, struct error *err)
 {
     int rc = 0;
 
-    if (put->writer || put->size > ROW_INLINE_MAX || (put->never_inline && put->size > 0)) {
+    if (put->writer || stored_size(put) > ROW_INLINE_MAX || (put->never_inline && put->size > 0)) {
         if (put->filled > 0)
             rc = put_flush(put, err);
+        if (rc == 0 && put->seal)
+            rc = seal_end(put->seal, put->writer, err);
         if (rc == 0)
             rc = blob_writer_finish(put->writer, put->arena, &put->extents, &put->extent_count, err);
     } else if (put->filled > 0) {
         rc = hasher_add(&put->hasher, put->buf, put->filled, false, put->deadline, err);
+        if (rc == 0 && put->seal)
+            rc = seal_in_row(put, err);
     }
     if (rc == 0)
         rc = hasher_end(&put->hasher, put->digest, err);
@@ -310,7 +373,9 @@ int object_put_commit(struct object_put *put, struct container *c, Rs__ObjectMet
     if (meta->modified_us == 0)
         meta->modified_us = service_now_us(put->service);
     lock_default(c, meta);
-    value.size = put->size;
+    meta->encryption = put->seal ? &put->seal->record : NULL;
+    meta->plain_size = put->seal ? put->size : 0;
+    value.size = stored_size(put);
     value.counted = true;
     value.expires_s = expires_s;
     if (put->extents) {
@@ -335,6 +400,7 @@ struct object_put *object_put_free(struct object_put *put)
     if (!put)
         return NULL;
     hasher_done(&put->hasher);
+    seal_done(put->seal);
     if (put->writer)
         blob_writer_free(put->writer);
     buf_unref(put->buf);

@@ -4,7 +4,7 @@
 
 #include "base/fsm.h"
 #include "proxy/object/hasher.h"
-#include "proxy/object/service.h"
+#include "proxy/object/seal.h"
 
 enum { PUT_RECEIVING, PUT_COMPLETE, PUT_COMMITTED };
 
@@ -27,11 +27,15 @@ struct object_put {
     Rs__Extent           **extents;
     size_t                 extent_count;
     struct hasher          hasher;
+    struct seal           *seal;         /* NULL: the bytes are stored as they come. */
     uint8_t                digest[16];
     uint8_t                version[VERSION_BYTES];
     /* Parts of uploads. */
     struct slice           upload_row, object;
     uint8_t                upload[UPLOAD_ID_BYTES];
+    uint32_t               part;
+    bool                   must_seal;    /* The upload's parts are encrypted. */
+    Rs__Encryption         upload_record;   /* Then: by what; its key_md5 is the arena's. */
 };
 
 /* Bytes that quotas leave. -EDQUOT: the announced ones (UINT64_MAX: unknown) are more. */

@@ -28,15 +28,26 @@ WAITS static int read_row(struct object_service *s, struct container *c, struct 
         return error_set(err, -ENOENT, "the object expired");
     }
     o.value = row.value;
-    o.size = row.value->size;
+    o.name = SLICE_NONE;
+    o.customer_key = NULL;
     o.ballot = row.ballot;
     o.policy = c->policy;
     memcpy(o.shard, c->shard.id, SHARD_ID_BYTES);
     o.meta = rs__object_meta__unpack(&allocator, row.value->meta.len, row.value->meta.data);
     if (!o.meta)
         return error_set(err, -E_CORRUPT, "the object's metadata can't be read");
+    o.size = object_size_of(o.meta, row.value->size);
     *ret_object = o;
     return o.meta->delete_marker ? error_set(err, -ENOENT, "the object is deleted") : 0;
+}
+
+/* The keys of encrypted bytes are bound to the object's name, which the row of a version does not show. */
+static int keep_name(struct object *o, struct slice name, struct arena *arena, struct error *err)
+{
+    if (!o->meta->encryption)
+        return 0;
+    o->name = arena_dup(arena, name);
+    return o->name.data ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
 int object_read(struct object_service *s, struct container *c, struct slice name, enum row_want want,
@@ -47,7 +58,9 @@ int object_read(struct object_service *s, struct container *c, struct slice name
     ret_object->meta = NULL;
     if (rc == 0 && !name_valid(name))
         rc = error_set(err, -ENOENT, "there is no such object");
-    return rc ? rc : read_row(s, c, name, want, deadline, arena, ret_object, err);
+    if (rc == 0)
+        rc = read_row(s, c, name, want, deadline, arena, ret_object, err);
+    return rc ? rc : keep_name(ret_object, name, arena, err);
 }
 
 /* --- Versions. --- */
@@ -136,6 +149,8 @@ int object_read_version(struct object_service *s, struct container *c, struct sl
     rc = read_row(s, c, row_name, want, deadline, arena, &o, err);
     if (o.meta && !version_is(o.meta, version))   /* An archived null version has an id that nobody was told. */
         return error_set(err, -ENOENT, "there is no such version");
+    if (rc == 0)
+        rc = keep_name(&o, name, arena, err);
     *ret_object = o;
     return rc;
 }
@@ -147,5 +162,5 @@ uint64_t object_size_of(const Rs__ObjectMeta *meta, uint64_t stored)
 
 uint64_t object_size(const struct object *object)
 {
-    return object_size_of(object->meta, object->size);
+    return object_size_of(object->meta, object->value->size);
 }

@@ -57,6 +57,16 @@ WAITS int upload_settle(struct name_work *w, const Rs__ObjectMeta *meta, struct 
 
 /* --- Begin, read. --- */
 
+/* Parts are encrypted from the first one on, or none is. */
+static int default_encryption(struct name_work *w, Rs__ObjectMeta *meta, struct arena *arena, struct error *err)
+{
+    static const struct put_encryption by_default = { .kind = ENCRYPTION_S3 };
+
+    if (meta->encryption || !container_encrypts(w->container))
+        return 0;
+    return upload_encryption(w->service, &by_default, arena, &meta->encryption, err);
+}
+
 int upload_create(struct object_service *s, struct container *c, struct slice name, const Rs__Upload *upload,
                   int64_t deadline, struct arena *arena, uint8_t ret_id[UPLOAD_ID_BYTES], struct error *err)
 {
@@ -68,18 +78,18 @@ int upload_create(struct object_service *s, struct container *c, struct slice na
     uint8_t          id[UPLOAD_ID_BYTES];
     int              rc = work_begin(&w, s, c, name, deadline, err);
 
-    (void)arena;
     if (rc)
         return rc;
     u.state = RS__UPLOAD__STATE__OPEN;
     u.started_us = u.state_us = service_now_us(s);
     put_u64be(id, u.started_us);
     env_random(s->options.env, id + 8, UPLOAD_ID_BYTES - 8);
+    rc = default_encryption(&w, u.meta, arena, err);
     packed = pack_in(&w.arena, &u.base);
     value.extents = group_extent(id, &w.arena);
     value.n_extents = 1;
     value.meta = pb_data(packed);
-    if (!packed.data || !value.extents)
+    if (rc == 0 && (!packed.data || !value.extents))
         rc = error_set(err, -ENOMEM, "too much metadata");
     if (rc == 0)
         rc = row_write(s->options.rows, &w.held.shard, name_upload(&row, name, id), &value, deadline, NULL, NULL, err);

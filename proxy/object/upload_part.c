@@ -61,6 +61,24 @@ WAITS int part_write(struct object_service *s, const struct shard *shard, struct
     return row_write(s->options.rows, shard, row, &value, deadline, NULL, NULL, err);
 }
 
+/* Parts are encrypted as their upload was begun. With a customer's key the caller has to say it: object_put_encrypt(). */
+static int part_encryption(struct object_put *put, const Rs__Encryption *record, struct error *err)
+{
+    static const struct put_encryption by_service = { .kind = ENCRYPTION_S3 };
+    struct slice                       md5;
+
+    if (!record)
+        return 0;
+    rs__encryption__init(&put->upload_record);
+    put->must_seal = true;
+    put->upload_record.kind = record->kind;
+    md5 = arena_dup(put->arena, pb_slice(record->key_md5));
+    if (record->key_md5.len && !md5.data)
+        return error_set(err, -ENOMEM, "out of memory");
+    put->upload_record.key_md5 = pb_data(md5);
+    return record->kind == ENCRYPTION_S3 ? object_put_encrypt(put, &by_service, err) : 0;
+}
+
 int upload_put_new(struct object_service *s, struct container *c, const struct upload_row *upload, uint32_t number,
                    uint64_t size, int64_t deadline, struct arena *arena, struct object_put **ret_put,
                    struct error *err)
@@ -88,7 +106,13 @@ int upload_put_new(struct object_service *s, struct container *c, const struct u
         return rc;
     put->object = upload->name;
     put->upload_row = name_upload(of, upload->name, upload->id);
+    put->part = number;
     memcpy(put->upload, upload->id, UPLOAD_ID_BYTES);
+    rc = part_encryption(put, upload->upload->meta->encryption, err);
+    if (rc) {
+        object_put_free(put);
+        return rc;
+    }
     *ret_put = put;
     return 0;
 }
@@ -134,8 +158,10 @@ int upload_put_commit(struct object_put *put, struct container *c, Rs__Part *par
     part->etag = pb_data(slice_of(put->digest, sizeof put->digest));
     if (part->modified_us == 0)
         part->modified_us = service_now_us(s);
-    if (!part->encryption)
-        part->size = put->size;   /* Else the caller knows how many they are, decrypted. */
+    if (put->must_seal && !put->seal)
+        return error_set(err, -E_UNAUTHORIZED, "the upload's parts are encrypted by their owner's key");
+    part->encryption = put->seal ? &put->seal->record : NULL;
+    part->size = put->size;
     if (rc == 0)
         rc = held_container(s, c->shard.id, c->policy, c->shard.config, &held, err);
     if (rc)

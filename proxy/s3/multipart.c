@@ -2,6 +2,7 @@
 #include "proxy/object/checksum.h"
 #include "proxy/s3/compiled.h"
 #include "proxy/s3/multipart.h"
+#include "proxy/s3/object.h"
 #include "proxy/s3/xml.h"
 
 /* --- What the calls share. --- */
@@ -187,6 +188,8 @@ WAITS static int create_in(struct s3_call *c, struct container *container, void 
     rc = s3_object_headers(c, container, meta);
     if (rc == 0)
         rc = checksum_choice(c, meta);
+    if (rc == 0)
+        rc = s3_encryption_upload(c, meta);
     if (rc)
         return rc;
     upload.meta = meta;
@@ -210,6 +213,7 @@ WAITS static int create_in(struct s3_call *c, struct container *container, void 
                               slice_str(checksum_name((enum checksum_kind)meta->checksum_kind)));
             http_reply_header(c->rq, "x-amz-checksum-type", slice_str(checksum_type_name(meta)));
         }
+        s3_reply_encryption(c, meta);
         abort_headers(c, container);
         http_reply_body(c->rq, "application/xml", text_slice(&xml));
     }

@@ -195,6 +195,7 @@ WAITS static int complete_reply(struct s3_call *c, const struct container *conta
     if (rc == 0) {
         s3_begin(c, 200);
         s3_header_version(c, container, meta);
+        s3_reply_encryption(c, meta);
         http_reply_body(c->rq, "application/xml", text_slice(&xml));
     }
     text_done(&xml);
@@ -218,6 +219,8 @@ WAITS static int complete_in(struct s3_call *c, struct container *container, voi
     rc = upload_read(c->os, container, c->key, m->id, s3_deadline(c), c->arena, &upload, &c->err);
     if (rc == 0)
         rc = check_kinds(c, m, upload.upload->meta);
+    if (rc == 0)
+        rc = s3_encryption_complete(c, upload.upload->meta);
     if (rc && rc != -ENOENT)
         return rc;
     bool compare = rc == 0 && m->whole_kind && m->whole_kind == upload.upload->meta->checksum_kind;

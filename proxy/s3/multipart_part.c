@@ -42,9 +42,10 @@ WAITS static int part_open(struct s3_call *c, struct container *container, struc
     int rc = upload_put_new(c->os, container, &p->upload, p->number, size, s3_body_deadline(c), c->arena, &p->put,
                             &c->err);
 
-    if (rc == 0)
-        p->first = container_ref(container);
-    return upload_code(c, rc);
+    if (rc)
+        return upload_code(c, rc);
+    p->first = container_ref(container);
+    return s3_encryption_part(c, p->upload.upload->meta, p->put);
 }
 
 /* After the bytes: the record of the part. Again with another container after -E_STALE. */
@@ -120,6 +121,7 @@ WAITS static int upload_part_in(struct s3_call *c, struct container *container, 
         checksum_header((enum checksum_kind)p->part.checksum_kind, header);
         http_reply_header(c->rq, header, slice_str(text));
     }
+    s3_reply_encryption(c, p->upload.upload->meta);
     http_reply_empty(c->rq);
     return 0;
 }
@@ -240,7 +242,12 @@ WAITS static int copy_part_in(struct s3_call *c, struct container *container, vo
     xml_leaf(&xml, "ETag", slice_str(etag));
     checksum_element(&xml, p->part.part.checksum_kind, s3_pb(p->part.part.checksum), 0);
     xml_close(&xml, "CopyPartResult");
-    rc = s3_reply_xml(c, 200, &xml);
+    rc = xml.failed ? -ENOMEM : 0;
+    if (rc == 0) {
+        s3_begin(c, 200);
+        s3_reply_encryption(c, p->part.upload.upload->meta);
+        http_reply_body(c->rq, "application/xml", text_slice(&xml));
+    }
     text_done(&xml);
     return rc;
 }

@@ -37,13 +37,18 @@ int  s3_tag_header(struct s3_call *c, const struct container *container, Rs__Obj
 WAITS int s3_condition_failed(struct s3_call *c, struct container *container, const struct object_condition *condition);
 
 /* --- Encryption (encrypt.c). --- */
-/* May the object's bytes be read by this request: SSE-C needs the key. 0, S3_*. */
-int  s3_encryption_check(struct s3_call *c, const struct object *object);
-int  s3_encryption_source(struct s3_call *c, const struct object *object);   /* The same for a copy's source. */
+/* May the object's bytes be read by this request: SSE-C needs the key, which the object gets. 0, S3_*. */
+int  s3_encryption_check(struct s3_call *c, struct object *object);
+int  s3_encryption_source(struct s3_call *c, struct object *object);   /* The same for a copy's source. */
 void s3_reply_encryption(struct s3_call *c, const Rs__ObjectMeta *meta);
-/* What the headers of a write, or the bucket's default, ask for; before the first byte. 0, S3_*. */
-int  s3_encryption_put(struct s3_call *c, const struct container *container, struct object_put *put,
-                       Rs__ObjectMeta *meta);
+/* What the headers of a write ask for: valid at all; done by the put, before the first byte; kept by the upload to be
+ * begun. 0, S3_*, those of object_put_encrypt(). */
+int  s3_encryption_valid(struct s3_call *c);
+int  s3_encryption_put(struct s3_call *c, struct object_put *put);
+int  s3_encryption_upload(struct s3_call *c, Rs__ObjectMeta *meta);
+/* With an upload's metadata: SSE-C needs the same key for each part, and mostly for the completion. */
+int  s3_encryption_part(struct s3_call *c, const Rs__ObjectMeta *meta, struct object_put *put);
+int  s3_encryption_complete(struct s3_call *c, const Rs__ObjectMeta *meta);
 
 /* x-amz-expiration by the bucket's lifecycle rules. */
 void s3_reply_expiration(struct s3_call *c, const struct container *container, const Rs__ObjectMeta *meta,

@@ -18,6 +18,8 @@ int s3_write_open(struct s3_write *w, struct s3_call *c, int (*prepare)(struct s
         return rc;
     rc = prepare(w);
     if (rc == 0)
+        rc = s3_encryption_valid(c);
+    if (rc == 0)
         rc = s3_write_condition(c, &w->condition);
     if (rc)
         s3_write_close(w);
@@ -64,7 +66,7 @@ int s3_write_begin(struct s3_write *w, uint64_t size)
     if (rc == 0 && w->kind)
         rc = object_put_checksum(w->put, w->kind, &c->err);
     if (rc == 0)
-        rc = s3_encryption_put(c, w->container, w->put, &w->meta);
+        rc = s3_encryption_put(c, w->put);
     return rc;
 }
 

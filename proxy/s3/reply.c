@@ -82,6 +82,8 @@ int s3_code_of(struct s3_call *c, int code)
         return S3_ACCESS_DENIED;
     case -E_LIMIT:
         return S3_ENTITY_TOO_LARGE;
+    case -ENOTSUP:
+        return S3_NOT_IMPLEMENTED;
     case -E_CLOSED: case -ECONNRESET: case -E_SYNTAX:
         return S3_INCOMPLETE_BODY;
     case -ERANGE:
@@ -183,7 +185,12 @@ void s3_header_etag(struct s3_call *c, const Rs__ObjectMeta *meta)
 void s3_header_version(struct s3_call *c, const struct container *container, const Rs__ObjectMeta *meta)
 {
     char text[VERSION_TEXT_MAX + 1];
+    bool writes = slice_equal(c->rq->method, SLICE("PUT")) || slice_equal(c->rq->method, SLICE("POST"));
 
-    if (container->config->versioning != VERSIONING_OFF)
-        http_reply_header(c->rq, "x-amz-version-id", version_text(meta, text));
+    if (container->config->versioning == VERSIONING_OFF)
+        return;
+    /* What is written without versions has no id to tell; who reads it learns that it is "null". */
+    if (writes && (meta->null_version || meta->version.len == 0))
+        return;
+    http_reply_header(c->rq, "x-amz-version-id", version_text(meta, text));
 }

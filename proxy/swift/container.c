@@ -48,7 +48,7 @@ static int entry_of(struct page *p, struct slice name, uint64_t size, const Prot
 
     if (!meta)
         return -E_CORRUPT;
-    *ret = (struct list_entry) { .name = name, .bytes = size, .modified_us = meta->modified_us };
+    *ret = (struct list_entry) { .name = name, .bytes = object_size_of(meta, size), .modified_us = meta->modified_us };
     ret->content_type = slice_of(meta->content_type.data, meta->content_type.len);
     if (meta->manifest) {
         ret->bytes = meta->manifest_size;

@@ -226,6 +226,11 @@ WAITS static int source_large(struct source *s, enum row_want want)
     return rc;
 }
 
+static bool customer_key(const struct object *o)
+{
+    return o->meta->encryption && o->meta->encryption->kind == ENCRYPTION_CUSTOMER;
+}
+
 int source_open(struct call *c, struct slice account, struct slice container, struct slice object, enum row_want want,
                 bool raw, struct source *s)
 {
@@ -248,7 +253,10 @@ int source_open(struct call *c, struct slice account, struct slice container, st
     if (rc)
         return rc;
     s->size = s->object.size;
-    if (!raw)
+    /* This dialect has no way to give a customer's key. */
+    if (want == ROW_FULL && customer_key(&s->object))
+        rc = error_set(&c->err, 422, "the object is encrypted by a customer's key: S3 reads it");
+    if (rc == 0 && !raw)
         rc = source_large(s, want);
     if (s->kind == SOURCE_PLAIN) {
         Rs__ObjectMeta stored = *s->object.meta;
@@ -304,6 +312,9 @@ static int piece_check(struct walk *w, const struct piece *p, const struct objec
     struct slice tag;
     uint64_t     size = o->meta->manifest ? o->meta->manifest_size : o->size;
 
+    if (customer_key(o))
+        return error_set(&w->c->err, -E_CONFLICT, "a segment is encrypted by a customer's key: %.*s/%.*s",
+                         SLICE_ARG(p->container), SLICE_ARG(p->object));
     object_etag(o->meta, hex, &tag);
     if (size != p->size || (!p->dynamic && !slice_equal(tag, p->etag)))
         return error_set(&w->c->err, -E_CONFLICT, "a segment changed: %.*s/%.*s", SLICE_ARG(p->container),

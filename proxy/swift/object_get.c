@@ -193,7 +193,8 @@ WAITS static int send_body(struct sender *sender)
     uint64_t             size = sender->range_count ? sender->ranges[0].size : s->size;
     int                  rc;
 
-    if (sender->range_count <= 1 && s->kind == SOURCE_PLAIN && s->object.value->n_extents == 0) {
+    if (sender->range_count <= 1 && s->kind == SOURCE_PLAIN && s->object.value->n_extents == 0 &&
+        !s->object.meta->encryption) {
         /* In the row: one write. */
         if (s->object.value->data.len != s->object.size)
             return error_set(&sender->c->err, -E_CORRUPT, "an inline object is not as long as its row says");
