@@ -56,7 +56,7 @@ WAITS int s3_go(struct s3_going *g, struct run *run, struct life *life, struct s
     return container_open(life->objects, account, g->container_name, false, g->deadline, &g->container, NULL);
 }
 
-void s3_gone(struct s3_going *g)
+void s3_going_ends(struct s3_going *g)
 {
     container_unref(g->container);
     arena_done(&g->arena);

@@ -37,7 +37,7 @@ struct s3_going {
 /* Opens the container; the caller ends it whatever the result. */
 WAITS int  s3_go(struct s3_going *g, struct run *run, struct life *life, struct s3_values *values,
                  const char *container, uint32_t key);
-void       s3_gone(struct s3_going *g);
+void       s3_going_ends(struct s3_going *g);
 /* After -E_STALE: opens the container anew. */
 WAITS int  s3_reopen(struct s3_going *g);
 /* Repeats a call on 'g' while the configuration changes under it. */

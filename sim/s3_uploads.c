@@ -151,7 +151,7 @@ static WAITS void do_put(struct run *run, struct life *life, uint32_t client, ui
         run_end(run, op, s3_outcome(rc), 0, rc);
     }
     object_put_free(put);
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 static WAITS void do_delete(struct run *run, struct life *life, uint32_t client, uint32_t key)
@@ -165,7 +165,7 @@ static WAITS void do_delete(struct run *run, struct life *life, uint32_t client,
         S3_AGAIN(&g, rc, object_delete(life->objects, g.container, g.name, g.deadline, NULL));
         run_end(run, op, rc == -ENOENT ? HISTORY_OK : s3_outcome(rc), 0, rc);
     }
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 /* Reads the object; 0: '*ret_object' is in g->arena and '*ret_id' its value, 0: there is none. */
@@ -198,7 +198,7 @@ static WAITS int do_get(struct run *run, struct life *life, uint32_t client, uin
     /* The register is what the row said. The bytes come after, and may be gone: overwritten and collected. */
     if (rc == 0 && id)
         rc = s3_check_body(&g, &object, id);
-    s3_gone(&g);
+    s3_going_ends(&g);
     return rc;
 }
 
@@ -255,8 +255,8 @@ static WAITS void do_copy(struct run *run, struct life *life, uint32_t client, u
             counter_inc(sim_s3_copied);
     }
     object_put_free(put);
-    s3_gone(&g);
-    s3_gone(&to);
+    s3_going_ends(&g);
+    s3_going_ends(&to);
 }
 
 /* --- Uploads --- */
@@ -311,7 +311,7 @@ static WAITS void do_begin(struct run *run, struct life *life, uint32_t key)
     }
     if (rc == 0 && u->count < UPLOADS_MAX)
         u->upload[u->count++] = up;
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 static struct sim_upload *pick(struct run *run)
@@ -329,7 +329,7 @@ static WAITS void do_part_again(struct run *run, struct life *life, struct sim_u
 
     if (go(&g, run, life, up->key) == 0)
         (void)send_part(&g, up, (uint32_t)rng_below(run_rng(run), up->parts), true);
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 static void completed(struct run *run, struct sim_upload *up, const Rs__ObjectMeta *meta, uint32_t op, bool before)
@@ -366,7 +366,7 @@ static WAITS void do_complete(struct run *run, struct life *life, uint32_t clien
     int                     rc = go(&g, run, life, up->key);
 
     if (rc) {
-        s3_gone(&g);
+        s3_going_ends(&g);
         return;
     }
     for (uint32_t i = 0; i < up->parts; i++) {
@@ -387,7 +387,7 @@ static WAITS void do_complete(struct run *run, struct life *life, uint32_t clien
         run_end(run, op, rc == -E_CONDITION && !before ? HISTORY_REFUSED : HISTORY_NEVER, 0, rc);
     if (rc == -EINVAL || rc == -E_LIMIT)
         sim_fail(&run->cluster.sim, "an upload of value %llu lacks part %u", (unsigned long long)up->value, wrong);
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 static WAITS void do_abort(struct run *run, struct life *life, struct sim_upload *up)
@@ -405,7 +405,7 @@ static WAITS void do_abort(struct run *run, struct life *life, struct sim_upload
         counter_inc(sim_s3_aborted);
         up->aborted = true;
     }
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 WAITS void s3_uploads_step(struct run *run, struct life *life, uint32_t client)

@@ -75,7 +75,7 @@ static WAITS void do_switch(struct run *run, struct life *life)
 
     if (go(&g, run, life, 0) == 0)
         (void)container_update(life->objects, g.container, &changes, g.deadline, NULL);
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 /* --- Observations: reads that begin before it is known what they will have seen. --- */
@@ -248,7 +248,7 @@ static WAITS void do_put(struct run *run, struct life *life, uint32_t client, ui
         write_end(&w, rc, &meta);
     }
     object_put_free(put);
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 /* An object of one part. */
@@ -285,7 +285,7 @@ static WAITS void do_upload(struct run *run, struct life *life, uint32_t client,
         write_end(&w, rc, made);
     }
     object_put_free(put);
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 static WAITS void do_marker(struct run *run, struct life *life, uint32_t client, uint32_t name)
@@ -301,7 +301,7 @@ static WAITS void do_marker(struct run *run, struct life *life, uint32_t client,
         S3_AGAIN(&g, rc, object_delete_version(life->objects, g.container, g.name, &d, g.deadline, &g.arena, &deleted, NULL));
         write_end(&w, rc, deleted.meta);
     }
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 static struct sim_version *pick(struct run *run)
@@ -331,7 +331,7 @@ static WAITS void do_delete(struct run *run, struct life *life, uint32_t client,
         if (rc == 0)
             counter_inc(sim_s3_versions_deleted);
     }
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 static int set_mark(void *ctx, struct arena *arena, Rs__ObjectMeta *meta, uint64_t *expires_s)
@@ -359,7 +359,7 @@ static WAITS void do_mark(struct run *run, struct life *life, uint32_t client, c
         /* "There is none" may come after the first of several tries to change it. */
         run_end(run, op, rc == -ENOENT ? HISTORY_OPEN : s3_outcome(rc), 0, rc);
     }
-    s3_gone(&g);
+    s3_going_ends(&g);
 }
 
 /* --- Reading. --- */
@@ -384,7 +384,7 @@ static WAITS int do_read(struct run *run, struct life *life, uint32_t client, ui
     }
     if (rc == 0 && !sim_failed(&run->cluster.sim))
         rc = s3_check_body(&g, &object, s3_id_of(run, object.meta));
-    s3_gone(&g);
+    s3_going_ends(&g);
     return rc == -ENOENT ? 0 : rc;
 }
 
@@ -405,7 +405,7 @@ static WAITS int do_current(struct run *run, struct life *life, uint32_t client,
     }
     if (rc == 0 && !sim_failed(&run->cluster.sim))
         rc = s3_check_body(&g, &object, s3_id_of(run, object.meta));
-    s3_gone(&g);
+    s3_going_ends(&g);
     return rc == -ENOENT ? 0 : rc;
 }
 
@@ -419,7 +419,7 @@ static WAITS int do_list(struct run *run, struct life *life, uint32_t client, bo
     int                  rc = go(&g, run, life, 0);
 
     if (rc) {
-        s3_gone(&g);
+        s3_going_ends(&g);
         return rc;
     }
     watch_name(&w, run, client, UINT32_MAX);
@@ -440,7 +440,7 @@ static WAITS int do_list(struct run *run, struct life *life, uint32_t client, bo
     watch_end(&w, rc == 0);
     if (rc == 0)
         counter_inc(sim_s3_listed);
-    s3_gone(&g);
+    s3_going_ends(&g);
     return rc;
 }
 
