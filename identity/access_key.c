@@ -328,6 +328,11 @@ int identity_project_of_email(struct identity *identity, struct slice email, str
     return found ? identity_project(identity, slice_str(found), ret_project) : -ENOENT;
 }
 
+const char *identity_domain_id(struct identity *identity, const char *name)
+{
+    return model_domain(&identity->model, name) ? name : model_id_of_name(&identity->model, "domain", "", name);
+}
+
 const char *identity_project_id(struct identity *identity, const char *name)
 {
     return model_id_of_name(&identity->model, "project", DOMAIN_DEFAULT, name);

@@ -87,6 +87,7 @@ WAITS int identity_set_password(struct identity *identity, const char *user_id, 
 /* The user, or project, of a name in domain Default; NULL. Borrowed until the next wait. */
 const char *identity_user_id(struct identity *identity, const char *name);
 const char *identity_project_id(struct identity *identity, const char *name);
+const char *identity_domain_id(struct identity *identity, const char *name);   /* Of a domain's name or id. */
 
 /* --- For S3. All from memory: no wait, no remote call; what is returned is borrowed until the next wait. --- */
 /* Who an access key (an EC2 credential) stands for, with the roles that its user has now on its project, and the

@@ -208,7 +208,8 @@ static enum policy_verdict policy_says(struct s3_call *c, const struct container
     arena_init(&arena, S3_POLICY_ARENA_BYTES);
     if (compiled_policy(c->s3->compiled, doc, container->name, &policy, &c->err) == 0) {
         *ret_tags = s3_policy_looks_at(policy, "s3:ExistingObjectTag/");
-        verdict = s3_judge_policy(c, policy, need, meta, &arena);
+        struct s3_need named = { .action = need->action, .bucket = container->name, .key = need->key };
+        verdict = s3_judge_policy(c, policy, &named, meta, &arena);
         if (verdict == POLICY_ALLOW && s3_policy_is_public(policy) && s3_bucket_block(container).restrict_buckets &&
             !in_project(c, s3_project_of(container)))
             verdict = POLICY_NONE;
@@ -305,19 +306,38 @@ int s3_object_missing(struct s3_call *c, const struct container *container, cons
 
 /* --- Opening. --- */
 
-/* The requester's own account is looked at first, then the names of his domain. */
+/* "DOMAIN:BUCKET" in path style names a bucket of another domain (by name or id), ":BUCKET" one of Default; as Ceph's
+ * gateway has it with tenants. *name becomes the bucket's. False: there is no such domain. */
+static bool domain_of_name(struct s3_call *c, struct slice *name, struct slice *ret_domain)
+{
+    const uint8_t *colon = memchr(name->data, ':', name->size);
+    struct slice   text = slice_of(name->data, colon ? (size_t)(colon - name->data) : 0);
+    const char    *id = "default";
+
+    *ret_domain = c->who && c->who->project_domain_id[0] ? slice_str(c->who->project_domain_id) : SLICE("default");
+    if (!colon)
+        return true;
+    if (text.size) {
+        const char *given = arena_str(c->arena, text);
+        id = given ? identity_domain_id(c->s3->identity, given) : NULL;
+    }
+    *name = slice_from(*name, text.size + 1);
+    *ret_domain = arena_dup(c->arena, slice_str(id));
+    return id && ret_domain->data && name->size;
+}
+
+/* The requester's own account is looked at first, then the names of the domain. */
 WAITS static int find(struct s3_call *c, struct slice name, bool fresh, struct container **ret_container)
 {
     struct slice own = s3_account_of(c), account, domain;
     int          rc = -ENOENT;
 
-    if (name.size == 0 || name.size > CONTAINER_NAME_MAX)
+    if (name.size == 0 || name.size > CONTAINER_NAME_MAX || !domain_of_name(c, &name, &domain))
         return -ENOENT;
-    if (own.size)
+    if (own.size && (!c->who->project_domain_id[0] || slice_equal(domain, slice_str(c->who->project_domain_id))))
         rc = container_open(c->os, own, name, fresh, s3_deadline(c), ret_container, &c->err);
     if (rc != -ENOENT)
         return rc;
-    domain = c->who && c->who->project_domain_id[0] ? slice_str(c->who->project_domain_id) : SLICE("default");
     rc = bucket_account(c->os, domain, name, fresh, s3_deadline(c), c->arena, &account, &c->err);
     if (rc || slice_equal(account, own))
         return rc ? rc : -ENOENT;

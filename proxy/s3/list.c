@@ -292,14 +292,15 @@ WAITS static int list_read(struct list *l, WAITS int (*step)(struct list *l))
 static void objects_head(struct list *l, struct text *xml)
 {
     xml_leaf(xml, "Name", l->container->name);
-    parameter_leaf(l, xml, "Prefix", l->prefix);
     if (l->v2) {
+        parameter_leaf(l, xml, "Prefix", l->prefix);
         if (l->token.data)
             xml_leaf(xml, "ContinuationToken", l->token);
         if (l->marker.size)
             parameter_leaf(l, xml, "StartAfter", l->marker);
         xml_leaf_number(xml, "KeyCount", l->count);
     } else {
+        xml_leaf(xml, "Prefix", l->prefix);   /* Version 1 clients do not decode it. */
         parameter_leaf(l, xml, "Marker", l->marker);
     }
     xml_leaf_number(xml, "MaxKeys", l->max);
@@ -369,7 +370,7 @@ WAITS static int objects_in_bucket(struct s3_call *c, struct container *containe
     (void)c;
     l->container = container;
     l->after = l->marker;
-    if (rc == 0 && l->token.data)
+    if (rc == 0 && l->token.size)
         rc = token_parse(l);
     return rc ? rc : list_page(l, "ListBucketResult", object_step, objects_head);
 }
@@ -389,11 +390,8 @@ int s3_list_objects(struct s3_call *c)
     }
     l->marker = s3_query(c, l->v2 ? "start-after" : "marker");
     l->owners = !l->v2 || slice_equal(s3_query(c, "fetch-owner"), SLICE("true"));
-    if (l->v2) {
+    if (l->v2)
         l->token = s3_query(c, "continuation-token");
-        if (l->token.data && l->token.size == 0)
-            return s3_bad_argument(c, "continuation-token", l->token, "The continuation token provided is incorrect");
-    }
     return s3_with_bucket(c, objects_in_bucket, l);
 }
 
