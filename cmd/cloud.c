@@ -216,6 +216,9 @@ WAITS static int start_proxy(struct cloud *cloud, struct error *err)
     if (rc == 0)
         rc = start_identity(cloud, err);
     if (rc == 0)
+        rc = crypt_keys_open(cloud->env, cloud->control, &cloud->object_keys, err);
+    options.keys = cloud->object_keys;
+    if (rc == 0)
         rc = object_service_new(&options, &cloud->objects, err);
     if (rc == 0 && plan->tls_cert) {
         struct tls_options tls = { .cert_file = plan->tls_cert, .key_file = plan->tls_key };
@@ -368,6 +371,7 @@ static void cloud_free(struct cloud *cloud)
     if (cloud->s3)
         s3_done(cloud->s3);
     object_service_free(cloud->objects);
+    crypt_keys_close(cloud->object_keys);
     identity_free(cloud->identity);
     blob_client_free(cloud->blobs);
     row_client_free(cloud->rows);

@@ -46,6 +46,7 @@ struct cloud {
     struct blob_directory  directory;
     struct identity       *identity;
     struct object_service *objects;
+    struct crypt_keys     *object_keys;   /* Of the proxy: master keys of encrypted objects. */
     struct http_server    *keystone, *swift, *metrics;
     struct s3             *s3;              /* NULL: no proxy role. */
     struct tls            *tls;
