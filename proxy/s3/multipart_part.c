@@ -16,7 +16,7 @@ struct part_put {
     enum checksum_kind kind;        /* Of the part's checksum. */
 };
 
-static void part_done(struct part_put *p)
+WAITS static void part_done(struct part_put *p)
 {
     p->put = object_put_free(p->put);
     p->first = container_unref(p->first);
