@@ -50,7 +50,7 @@ PICK     = $(if $(T),$(foreach p,$(1),$(if $(findstring $(T),$(p)),$(p))),$(1))
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all run test test-unit test-api programs lint fmt bench sim sim-mutants model fuzz fuzzers check clean help deps-build deps-test
+.PHONY: all run test test-unit test-api test-clients conformance-s3 programs lint fmt bench sim sim-mutants model fuzz fuzzers check clean help deps-build deps-test
 
 ## all: build bin/ringstack (installs nothing)
 all: bin/ringstack
@@ -72,6 +72,19 @@ test-unit:
 
 test-api: all
 	$(Q)B=$(B) tools/run-tests --log $(B)/logs $(call PICK,$(API))
+
+## test-clients: stock S3 and Swift clients do real work (CLIENTS='aws restic ...' picks)
+test-clients: deps-build
+	$(Q)tools/install-deps clients
+	$(Q)$(MAKE) --no-print-directory -j$(J) all
+	$(Q)tests/clients/clients_test.py $(CLIENTS)
+
+## conformance-s3: ceph/s3-tests against a fresh cloud (S3TESTS=checkout, BOTO_PATH=newer client, PYTEST='...')
+conformance-s3: deps-build
+	$(Q)test -n "$(S3TESTS)" || { echo "conformance-s3: name a checkout of ceph/s3-tests with S3TESTS=" >&2; exit 2; }
+	$(Q)tools/install-deps conformance
+	$(Q)$(MAKE) --no-print-directory -j$(J) all
+	$(Q)tests/conformance/s3/run $(S3TESTS) $(if $(BOTO_PATH),--boto $(BOTO_PATH)) -- $(PYTEST)
 
 programs: $(call PICK,$(TESTS) $(REPLAY))
 
