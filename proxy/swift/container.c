@@ -57,6 +57,8 @@ static int entry_of(struct page *p, struct slice name, uint64_t size, const Prot
     }
     object_etag(meta, hex, &tag);
     ret->hash = tag;
+    if (meta->upload.len)
+        ret->slo_etag = tag;
     return 0;
 }
 

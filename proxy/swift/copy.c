@@ -108,7 +108,8 @@ static int copy_meta(struct call *c, struct upload *u, const struct source *s, b
     /* A manifest is copied as a manifest. */
     u->meta.manifest = from->manifest;
     u->meta.manifest_size = from->manifest_size;
-    u->meta.manifest_etag = s->object.meta->manifest_etag;
+    if (from->manifest)
+        u->meta.manifest_etag = s->object.meta->manifest_etag;
     for (size_t i = 0; where.size && i < from->n_headers; i++)
         if (slice_equal(slice_of(from->headers[i]->name.data, from->headers[i]->name.len), SLICE("x-object-manifest"))) {
             Rs__MetaItem **all = arena_array(c->arena, Rs__MetaItem *, u->meta.n_headers + 1);

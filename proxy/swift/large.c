@@ -260,7 +260,8 @@ int source_open(struct call *c, struct slice account, struct slice container, st
         rc = source_large(s, want);
     if (s->kind == SOURCE_PLAIN) {
         Rs__ObjectMeta stored = *s->object.meta;
-        stored.manifest_etag.len = 0;   /* Only of what it stands for. */
+        if (stored.manifest)
+            stored.manifest_etag.len = 0;   /* Only of what it stands for. */
         object_etag(&stored, s->hex, &s->etag);
     }
     if (rc)

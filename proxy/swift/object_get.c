@@ -79,7 +79,8 @@ static void object_reply(struct sender *sender, int status)
     const Rs__ObjectMeta *meta = s->object.meta;
 
     http_reply_begin(rq, status);
-    if (s->kind == SOURCE_PLAIN)
+    /* What S3 clients uploaded in parts is shown as a static large object: its ETag is no MD5 of the bytes. */
+    if (s->kind == SOURCE_PLAIN && meta->upload.len == 0)
         http_reply_header(rq, "Etag", s->etag);
     else
         http_reply_headerf(rq, "Etag", "\"%.*s\"", SLICE_ARG(s->etag));
@@ -90,7 +91,7 @@ static void object_reply(struct sender *sender, int status)
     for (size_t i = 0; i < meta->n_headers; i++)
         reply_header_title(rq, slice_of(meta->headers[i]->name.data, meta->headers[i]->name.len),
                            slice_of(meta->headers[i]->value.data, meta->headers[i]->value.len));
-    if (meta->manifest)
+    if (meta->manifest || meta->upload.len)
         http_reply_header(rq, "X-Static-Large-Object", SLICE("True"));
     if (s->object.value->expires_s)
         reply_number(rq, "X-Delete-At", s->object.value->expires_s);
@@ -282,7 +283,7 @@ int object_get_call(struct call *c)
         return rc;
     sender->c = c;
     sender->source = source;
-    if (manifest && source->object.meta->manifest)
+    if (manifest && (source->object.meta->manifest || source->object.meta->upload.len))
         rc = slo_show(c, source);
     else
         rc = object_answer(sender);

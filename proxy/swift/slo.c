@@ -441,12 +441,50 @@ static void show_segment(struct text *t, const Rs__Segment *s, bool raw)
     text_lit(t, "}");
 }
 
+/* Parts that an S3 client uploaded, as ranges of the object itself. */
+WAITS static int segments_of_parts(struct call *c, const struct source *source, Rs__SegmentList **ret_list)
+{
+    Rs__PartTable   *table;
+    Rs__SegmentList *list = arena_new(c->arena, Rs__SegmentList);
+    uint64_t         at = 0;
+    int              rc = object_parts(c->os, &source->object, call_deadline(c), c->arena, &table, &c->err);
+
+    if (rc)
+        return rc;
+    if (!list)
+        return -ENOMEM;
+    rs__segment_list__init(list);
+    list->n_segments = table->n_parts;
+    list->segments = arena_array(c->arena, Rs__Segment *, table->n_parts + 1);
+    for (size_t i = 0; list->segments && i < table->n_parts; i++) {
+        const Rs__ObjectMeta *meta = source->object.meta;
+        Rs__Segment          *s = list->segments[i] = arena_new(c->arena, Rs__Segment);
+
+        if (!s)
+            return -ENOMEM;
+        rs__segment__init(s);
+        s->container = (ProtobufCBinaryData) { c->container.size, (uint8_t *)(uintptr_t)c->container.data };
+        s->object = (ProtobufCBinaryData) { c->object.size, (uint8_t *)(uintptr_t)c->object.data };
+        s->etag = meta->manifest_etag;
+        s->content_type = meta->content_type;
+        s->modified_us = meta->modified_us;
+        s->size = source->size;
+        s->first = at;
+        s->length = table->parts[i]->size;
+        s->ranged = true;
+        at += s->length;
+    }
+    *ret_list = list;
+    return list->segments ? 0 : -ENOMEM;
+}
+
 int slo_show(struct call *c, struct source *source)
 {
     bool             raw = slice_equal(http_query(c->rq, "format"), SLICE("raw"));
     struct text      t = { .limit = 2 * MANIFEST_BYTES_MAX };
     Rs__SegmentList *list;
-    int              rc = segments_of(c, &source->object, c->arena, &list);
+    bool             parts = source->object.meta->upload.len > 0;
+    int              rc = parts ? segments_of_parts(c, source, &list) : segments_of(c, &source->object, c->arena, &list);
     char             hex[33];
 
     if (rc)
@@ -541,7 +579,11 @@ int slo_delete_call(struct call *c)
     rc = source_open(c, c->account, c->container, c->object, ROW_FULL, true, s);
     if (rc)
         return rc;
-    if (!s->object.meta->manifest) {
+    if (s->object.meta->upload.len) {
+        rc = bulk_delete(&d.bulk, c->container, c->object);   /* Its parts go with it. */
+        if (rc == 0)
+            rc = bulk_reply(&d.bulk);
+    } else if (!s->object.meta->manifest) {
         c->why = "Not an SLO manifest";
         rc = 400;
     } else {
