@@ -1,5 +1,5 @@
 /* proxy/object/seal.h - inside of the object service: encrypting bytes on their way in, and opening them on their way
- * out. crypt.h has the format; docs/formats/objects.md the records.
+ * out. crypt.h has the format; docs/formats/encryption.md the layout.
  *
  * Loop thread; more than a little is sealed and opened on workers while the task waits. */
 #ifndef PROXY_OBJECT_SEAL_H
