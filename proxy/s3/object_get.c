@@ -13,6 +13,7 @@ struct get {
     bool              partial;         /* 206, with Content-Range. */
     bool              whole;           /* Of one object, so its checksum fits. */
     uint32_t          part_count;      /* x-amz-mp-parts-count; 0: none. */
+    struct slice      part_checksum;   /* Of the part that is sent; empty: of none. */
 };
 
 /* --- Conditions (RFC 9110, section 13; AWS: an If-Match that holds beats If-Unmodified-Since, and so on). --- */
@@ -108,19 +109,25 @@ static void reply_lock(struct s3_call *c, const Rs__ObjectMeta *meta)
         http_reply_header(c->rq, "x-amz-object-lock-legal-hold", SLICE("ON"));
 }
 
-void s3_header_checksum(struct s3_call *c, const Rs__ObjectMeta *meta)
+/* 'parts': of a composite. */
+static void header_checksum(struct s3_call *c, const Rs__ObjectMeta *meta, struct slice value, uint32_t parts)
 {
     char        text[CHECKSUM_TEXT_MAX], name[40];
     const char *kind = checksum_name(meta->checksum_kind);
 
-    if (!kind || meta->checksum.len == 0)
+    if (!kind || value.size == 0)
         return;
-    checksum_text(text, s3_pb(meta->checksum), meta->checksum_composite ? meta->part_count : 0);
+    checksum_text(text, value, parts);
     snprintf(name, sizeof name, "x-amz-checksum-%s", kind);
     for (char *p = name; *p; p++)
         *p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 32) : *p;
     http_reply_header(c->rq, name, slice_str(text));
     http_reply_header(c->rq, "x-amz-checksum-type", meta->checksum_composite ? SLICE("COMPOSITE") : SLICE("FULL_OBJECT"));
+}
+
+void s3_header_checksum(struct s3_call *c, const Rs__ObjectMeta *meta)
+{
+    header_checksum(c, meta, s3_pb(meta->checksum), meta->checksum_composite ? meta->part_count : 0);
 }
 
 static const struct override {
@@ -186,8 +193,12 @@ static void object_reply(struct get *g, int status)
         s3_header_number(c, "x-amz-tagging-count", meta->n_tags);
     if (g->part_count)
         s3_header_number(c, "x-amz-mp-parts-count", g->part_count);
-    if (g->whole && slice_equal(s3_header(c, "x-amz-checksum-mode"), SLICE("ENABLED")))
-        s3_header_checksum(c, meta);
+    if (slice_equal(s3_header(c, "x-amz-checksum-mode"), SLICE("ENABLED"))) {
+        if (g->part_checksum.size)
+            header_checksum(c, meta, g->part_checksum, 0);
+        else if (g->whole)
+            s3_header_checksum(c, meta);
+    }
     s3_reply_expiration(c, g->container, meta, g->size);
     if (g->partial)
         http_reply_headerf(c->rq, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)g->first,
@@ -219,7 +230,8 @@ WAITS static int pick_part(struct get *g, uint64_t number)
         if (part->number == number) {
             g->length = part->size;
             g->partial = part->size > 0;
-            g->whole = g->length == g->size;
+            g->whole = false;
+            g->part_checksum = s3_pb(part->checksum);
             return 0;
         }
         g->first += part->size;
@@ -337,11 +349,13 @@ WAITS int s3_gone(struct s3_call *c, struct container *container, const struct s
     char text[VERSION_TEXT_MAX + 1];
     int  rc;
 
-    if (!object->meta || !object->meta->delete_marker)
-        return s3_object_missing(c, container, need);
     rc = s3_object_missing(c, container, need);
     if (rc == S3_ACCESS_DENIED)
         return rc;
+    if (!object->meta || !object->meta->delete_marker) {
+        s3_add_header(c, "x-amz-delete-marker", SLICE("false"));   /* As Ceph's gateway says it. */
+        return rc;
+    }
     s3_add_header(c, "x-amz-delete-marker", SLICE("true"));
     s3_add_header(c, "x-amz-version-id", arena_dup(c->arena, version_text(object->meta, text)));
     if (!version->given)
@@ -354,11 +368,13 @@ WAITS static int get_in_bucket(struct s3_call *c, struct container *container, v
 {
     struct get    *g = arg;
     struct s3_need need = s3_need(c);
+    /* Which bytes a part has is in the object's own bytes. */
+    enum row_want  want = c->rq->head && !s3_query(c, "partNumber").data ? ROW_META : ROW_FULL;
     int            rc;
 
     memset(&g->object, 0, sizeof g->object);
     g->container = container;
-    rc = object_read_version(c->os, container, c->key, &c->version, c->rq->head ? ROW_META : ROW_FULL, s3_deadline(c),
+    rc = object_read_version(c->os, container, c->key, &c->version, want, s3_deadline(c),
                              c->arena, &g->object, &c->err);
     if (rc == -ENOENT)
         return s3_gone(c, container, &need, &c->version, &g->object);
