@@ -385,10 +385,10 @@ WAITS static int get_in_bucket(struct s3_call *c, struct container *container, v
         return rc;
     if (g->object.meta->manifest || s3_kept_header(g->object.meta, "x-object-manifest").size)
         return s3_errorf(c, S3_NOT_IMPLEMENTED, "Large objects made by the Swift API are read through that.");
-    rc = s3_encryption_check(c, &g->object);
-    if (rc)
-        return rc;
     g->size = object_size(&g->object);
+    rc = s3_encryption_check(c, &g->object);
+    if (rc)   /* A part that is not there is told before a key that is not. */
+        return c->rq->query_count && pick_range(g) == S3_INVALID_PART ? S3_INVALID_PART : rc;
 
     struct s3_conditions if_ = { s3_header(c, "If-Match"), s3_header(c, "If-None-Match"),
                                  s3_header(c, "If-Modified-Since"), s3_header(c, "If-Unmodified-Since") };
