@@ -268,9 +268,9 @@ static int parse_headers(const struct http_head *head, struct http_request *rq, 
                 return refuse(err, 501, "The only transfer coding is chunked.");
             rq->chunked = true;
         } else if (http_name_is(name, "expect", 6)) {
-            if (!http_name_is(value, "100-continue", 12))
-                return refuse(err, 417, "The only expectation is 100-continue.");
-            rq->expect_continue = true;
+            /* Another expectation may be refused (RFC 9110, 10.1.1), or passed over, as S3's clients expect. */
+            if (http_name_is(value, "100-continue", 12))
+                rq->expect_continue = true;
         }
         if (rc)
             return rc;
