@@ -50,7 +50,7 @@ PICK     = $(if $(T),$(foreach p,$(1),$(if $(findstring $(T),$(p)),$(p))),$(1))
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all run test test-unit test-api test-clients conformance-s3 programs lint fmt bench sim sim-mutants model fuzz fuzzers check clean help deps-build deps-test
+.PHONY: all run test test-unit test-api test-api-san sanitized test-clients conformance-s3 programs lint fmt bench sim sim-mutants model fuzz fuzzers check clean help deps-build deps-test
 
 ## all: build bin/ringstack (installs nothing)
 all: bin/ringstack
@@ -72,6 +72,13 @@ test-unit:
 
 test-api: all
 	$(Q)B=$(B) tools/run-tests --log $(B)/logs $(call PICK,$(API))
+
+## test-api-san: the API tests that stress the program most, on one built with AddressSanitizer and UndefinedBehaviorSanitizer
+API_SAN  = $(foreach t,swift_rest swift_rest_nodes nodes nodes_tls drives crash,tests/api/$(t)_test.py)
+test-api-san:
+	$(Q)$(MAKE) --no-print-directory -j$(J) SAN=address,undefined sanitized
+	$(Q)RINGSTACK=$(CURDIR)/$(B)/san-address-undefined/ringstack B=$(B) tools/run-tests --log $(B)/logs/san $(call PICK,$(API_SAN))
+sanitized: $(B)/ringstack
 
 ## test-clients: stock S3 and Swift clients do real work (CLIENTS='aws restic ...' picks)
 test-clients: deps-build
