@@ -53,6 +53,9 @@ static const struct {
     { "purge-early", MUTANT_PURGE_EARLY },
     { "read-one", MUTANT_READ_ONE },
     { "orphan-early", MUTANT_ORPHAN_EARLY },
+    { "archive-blind", MUTANT_ARCHIVE_BLIND },
+    { "complete-again", MUTANT_COMPLETE_AGAIN },
+    { "group-early", MUTANT_GROUP_EARLY },
 };
 
 struct options {

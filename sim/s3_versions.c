@@ -282,7 +282,8 @@ static WAITS void do_upload(struct run *run, struct life *life, uint32_t client,
     if (rc == 0) {
         write_begin(&w, run, client, name, id);
         S3_AGAIN(&g, rc, upload_complete(life->objects, g.container, g.name, row.id, &rq, g.deadline, &g.arena, &made, &wrong, NULL));
-        write_end(&w, rc, made);
+        /* A decision that met a changed configuration stands, though the next try may not get that far. */
+        write_end(&w, rc == -E_UNAVAILABLE ? -E_UNSURE : rc, made);
     }
     object_put_free(put);
     s3_going_ends(&g);

@@ -16,6 +16,9 @@ enum mutant {
     MUTANT_PURGE_EARLY,            /* Tombstones go while a replica may lack them. */
     MUTANT_READ_ONE,               /* A read trusts one replica. */
     MUTANT_ORPHAN_EARLY,           /* Blobs that no row names go while their writer lives. */
+    MUTANT_ARCHIVE_BLIND,          /* A version is archived though it was deleted meanwhile. */
+    MUTANT_COMPLETE_AGAIN,         /* A decided completion is carried out over another object than was judged. */
+    MUTANT_GROUP_EARLY,            /* Parts go with their upload's row though an object has them. */
     MUTANT_COUNT_
 };
 

@@ -129,11 +129,12 @@ WAITS static int delete_head(struct deleting *d, struct head *head, struct error
     rc = head_swap(w, head, &value, head->meta, err);
     if (rc)
         return rc;
-    /* From here on it goes, whoever ends it. */
+    /* From here on it goes, whoever ends it and whatever becomes of the configuration. */
+    w->held.shard.config = (struct ballot) { 0, 0 };
     rc = head_read(w, ROW_FULL, head, err);
     if (rc == 0 && head->meta && head->meta->dying)
         rc = version_finish_dying(w, head, err);
-    return rc && rc != -E_STALE && rc != -E_GONE && rc != -ECANCELED ? -E_UNSURE : rc;
+    return rc && rc != -ECANCELED ? -E_UNSURE : rc;
 }
 
 /* Erases the row of a noncurrent version, then looks at the head again: if it is another one, the version may have
@@ -153,8 +154,11 @@ WAITS static int delete_archived(struct deleting *d, const struct head *head, st
         rc = row_read(w->service->options.rows, &w->held.shard, row_name, ROW_META, w->deadline, &w->arena, &row, err);
     if (rc == 0 && row.exists)
         meta = rs__object_meta__unpack(&allocator, row.value->meta.len, row.value->meta.data);
-    if (rc == 0 && (!meta || !version_is(meta, &d->deletion->version)))
-        return d->done ? 0 : error_set(err, -ENOENT, "there is no such version");
+    if (rc == 0 && (!meta || !version_is(meta, &d->deletion->version))) {
+        if (d->deletion->version.null_version && !d->done)
+            rc = null_missed(w, head, err);
+        return rc ? rc : d->done ? 0 : error_set(err, -ENOENT, "there is no such version");
+    }
     if (rc == 0)
         rc = judge(d, meta, row.value, err);
     if (rc == 0)
@@ -169,6 +173,7 @@ WAITS static int delete_archived(struct deleting *d, const struct head *head, st
     if (rc)
         return rc == -E_CONDITION ? -EAGAIN : rc;
     d->done = true;
+    w->held.shard.config = (struct ballot) { 0, 0 };   /* The rest is the same under any configuration. */
     rc = head_read(w, ROW_META, &now, err);
     if (rc == 0 && ballot_compare(now.row.ballot, head->row.ballot) != 0)
         rc = -EAGAIN;
@@ -211,7 +216,7 @@ int object_delete_version(struct object_service *s, struct container *c, struct 
         }
         if (rc == 0)
             stats_dirty(s, c);
-        if (d.done && (rc == -E_UNAVAILABLE || rc == -ETIMEDOUT || rc == -ENOMEM))
+        if (d.done && rc && rc != -ECANCELED)
             rc = -E_UNSURE;   /* It is gone, or will be. */
     }
     work_end(&d.w);

@@ -125,34 +125,56 @@ bool version_row(const struct head *head, struct slice name, const struct versio
     return true;
 }
 
-int object_read_version(struct object_service *s, struct container *c, struct slice name,
-                        const struct version_ref *version, enum row_want want, int64_t deadline, struct arena *arena,
-                        struct object *ret_object, struct error *err)
+/* One look: the head, else the version's row. -EAGAIN: the head names another null version by now. */
+WAITS static int look_for_version(struct object_service *s, struct container *c, struct slice name,
+                                  const struct version_ref *version, enum row_want want, int64_t deadline,
+                                  struct arena *arena, struct object *ret_object, struct error *err)
 {
     struct row_name *row = arena_new(arena, struct row_name);
     struct head      head = { .read_at = 0 };
-    struct object    o = { .meta = NULL };
+    struct object    o = { .meta = NULL }, again;
     struct slice     row_name;
     int              rc = object_read(s, c, name, want, deadline, arena, &o, err);
 
-    ret_object->meta = NULL;
     if ((rc && rc != -ENOENT) || (o.meta && version_is(o.meta, version)) || !version->given || !name_valid(name)) {
         *ret_object = o;
         return rc;
     }
     head.meta = o.meta;
+    head.row.ballot = o.ballot;
     if (!row)
         return error_set(err, -ENOMEM, "out of memory");
     if (!version_row(&head, name, version, row, &row_name))
         return error_set(err, -ENOENT, "there is no such version");
     o.meta = NULL;
     rc = read_row(s, c, row_name, want, deadline, arena, &o, err);
+    if (rc == -ENOENT && !o.meta && version->null_version) {
+        rc = object_read(s, c, name, ROW_META, deadline, arena, &again, err);
+        if (rc && rc != -ENOENT)
+            return rc;
+        return again.meta && ballot_compare(again.ballot, head.row.ballot) == 0
+                   ? error_set(err, -ENOENT, "there is no such version") : -EAGAIN;
+    }
     if (o.meta && !version_is(o.meta, version))   /* An archived null version has an id that nobody was told. */
         return error_set(err, -ENOENT, "there is no such version");
     if (rc == 0)
         rc = keep_name(&o, name, arena, err);
     *ret_object = o;
     return rc;
+}
+
+enum { LOOKS_MAX = 8 };
+
+int object_read_version(struct object_service *s, struct container *c, struct slice name,
+                        const struct version_ref *version, enum row_want want, int64_t deadline, struct arena *arena,
+                        struct object *ret_object, struct error *err)
+{
+    int rc = -EAGAIN;
+
+    ret_object->meta = NULL;
+    for (int i = 0; i < LOOKS_MAX && rc == -EAGAIN; i++)
+        rc = look_for_version(s, c, name, version, want, deadline, arena, ret_object, err);
+    return rc == -EAGAIN ? error_set(err, -E_UNAVAILABLE, "others change the object all the time") : rc;
 }
 
 uint64_t object_size_of(const Rs__ObjectMeta *meta, uint64_t stored)

@@ -102,8 +102,10 @@ WAITS static int edit_archived(struct name_work *w, const struct head *head, con
         return rc;
     if (archived.row.exists)
         archived.meta = rs__object_meta__unpack(&allocator, archived.row.value->meta.len, archived.row.value->meta.data);
-    if (!archived.meta || !version_is(archived.meta, version) || archived.meta->delete_marker)
-        return error_set(err, -ENOENT, "there is no such version");
+    if (!archived.meta || !version_is(archived.meta, version) || archived.meta->delete_marker) {
+        rc = version->null_version ? null_missed(w, head, err) : 0;
+        return rc ? rc : error_set(err, -ENOENT, "there is no such version");
+    }
     value = *archived.row.value;
     rc = edit_checked(w->service, edit, ctx, &w->arena, archived.meta, &value.expires_s, err);
     value.expires_s = 0;
@@ -112,6 +114,7 @@ WAITS static int edit_archived(struct name_work *w, const struct head *head, con
     if (rc)
         return rc;
     *io_changed = true;
+    w->held.shard.config = (struct ballot) { 0, 0 };   /* The rest is the same under any configuration. */
     rc = head_read(w, ROW_META, &now, err);
     if (rc)
         return rc;
@@ -159,7 +162,7 @@ int object_update_version(struct object_service *s, struct container *c, struct 
         if (rc)
             break;
     }
-    if (changed && (rc == -E_UNAVAILABLE || rc == -ETIMEDOUT || rc == -ENOMEM))
+    if (changed && rc && rc != -ENOENT && rc != -ECANCELED)
         rc = -E_UNSURE;
     if (rc == 0 && ret_meta)
         rc = meta_keep(meta, arena, ret_meta, err);

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/counter.h"
+#include "storage/mutant.h"
 
 COUNTER(version_archived, "Versions copied to rows of their own before they were replaced.");
 COUNTER(version_contended, "Tries of a change that met another change of the same object.");
@@ -185,7 +186,7 @@ static int archive_decide(void *ctx, const struct row_state *now, struct arena *
 
     if (!value)
         return error_set(err, -ENOMEM, "out of memory");
-    if (!now->exists && now->ballot.time)
+    if (!now->exists && now->ballot.time && !mutant(MUTANT_ARCHIVE_BLIND))
         return error_set(err, -EAGAIN, "the version is being deleted");
     if (now->exists) {
         old = rs__object_meta__unpack(&allocator, now->value->meta.len, now->value->meta.data);
@@ -275,7 +276,7 @@ void version_stamp(struct name_work *w, const struct head *head, Rs__ObjectMeta 
 WAITS int version_replace(struct name_work *w, const struct head *head, Rs__RowValue *value, Rs__ObjectMeta *meta,
                           struct error *err)
 {
-    bool            suspended = w->container->config->versioning == VERSIONING_SUSPENDED;
+    bool            null = meta_is_null(meta);   /* Not the configuration's word: it may have changed since. */
     bool            was_null = head->meta && meta_is_null(head->meta);
     uint8_t        *key = arena_alloc(&w->arena, VERSION_BYTES);
     struct row_name row;
@@ -286,10 +287,10 @@ WAITS int version_replace(struct name_work *w, const struct head *head, Rs__RowV
     meta->null_key = pb_data(SLICE_NONE);
     if (head->meta) {
         meta_key(head->meta, key);
-        if (!suspended)
+        if (!null)
             meta->null_key = was_null ? pb_data(slice_of(key, VERSION_BYTES)) : head->meta->null_key;
         rc = upload_settle(w, head->meta, err);
-        if (rc == 0 && !(suspended && was_null))
+        if (rc == 0 && !(null && was_null))
             rc = archive(w, head, err);
         if (rc == -EAGAIN)
             rc = finish_deletion(w, head, err);
@@ -297,10 +298,18 @@ WAITS int version_replace(struct name_work *w, const struct head *head, Rs__RowV
     if (rc == 0)
         rc = head_swap(w, head, value, meta, err);
     /* Of null versions there is one: the archived one that no head names any more goes. */
-    if (rc == 0 && suspended && head->meta && head->meta->null_key.len == VERSION_BYTES)
+    if (rc == 0 && null && head->meta && head->meta->null_key.len == VERSION_BYTES)
         (void)row_erase(w->service, &w->held.shard, name_version(&row, w->name, head->meta->null_key.data), w->deadline,
                         NULL);
     return rc;
+}
+
+WAITS int null_missed(struct name_work *w, const struct head *head, struct error *err)
+{
+    struct head now;
+    int         rc = head_read(w, ROW_META, &now, err);
+
+    return rc ? rc : ballot_compare(now.row.ballot, head->row.ballot) != 0 ? -EAGAIN : 0;
 }
 
 /* --- Deleting the version that is the head. --- */
@@ -378,23 +387,34 @@ WAITS static int restore(struct name_work *w, const struct head *head, struct er
     return rc;
 }
 
+/* Is it still the same dying version? Its ballot may be another one: what is read may be settled anew. */
+static bool same_dying(const struct head *head, const uint8_t key[VERSION_BYTES])
+{
+    uint8_t now[VERSION_BYTES];
+
+    if (!head->meta || !head->meta->dying)
+        return false;
+    meta_key(head->meta, now);
+    return memcmp(now, key, sizeof now) == 0;
+}
+
 WAITS int version_finish_dying(struct name_work *w, const struct head *head, struct error *err)
 {
     uint8_t         key[VERSION_BYTES];
     struct row_name row;
-    struct head     now;
+    struct head     now = *head;
     int             rc = upload_settle(w, head->meta, err);
 
     meta_key(head->meta, key);
     if (rc == 0)
         rc = row_erase(w->service, &w->held.shard, name_version(&row, w->name, key), w->deadline, err);
     for (int tries = 0; rc == 0; tries++) {
-        rc = restore(w, head, err);
+        rc = restore(w, &now, err);
         if (rc != -EAGAIN)
             return rc;
         /* Somebody else ended it, or the version that was to come back went as well. */
-        rc = head_read(w, ROW_META, &now, err);
-        if (rc || ballot_compare(now.row.ballot, head->row.ballot) != 0)
+        rc = head_read(w, ROW_FULL, &now, err);
+        if (rc || !same_dying(&now, key))
             return rc;
         if (tries >= RESTORE_TRIES)
             rc = error_set(err, -E_UNAVAILABLE, "too many others change the object at once");

@@ -71,6 +71,8 @@ void version_stamp(struct name_work *w, const struct head *head, Rs__ObjectMeta 
 /* Replaces the head by a new version, keeping what is to be kept. -EAGAIN: begin again. */
 WAITS int version_replace(struct name_work *w, const struct head *head, Rs__RowValue *value, Rs__ObjectMeta *meta,
                           struct error *err);
+/* After an archived null version was missed: has the head changed, so that another one may be the null version? -EAGAIN. */
+WAITS int null_missed(struct name_work *w, const struct head *head, struct error *err);
 /* Ends the deletion of a dying head. 0 also when somebody else did. */
 WAITS int version_finish_dying(struct name_work *w, const struct head *head, struct error *err);
 

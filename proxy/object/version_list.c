@@ -3,10 +3,13 @@
  * A window of heads is read first, then the version rows of the names in it: a version moves from the head to a row of
  * its own, never away from that, so this order misses none; one that is seen at both places is the head's. Names are
  * folded by the rows' own listing where they are heads. Version rows (whose names end with a binary key) are folded here,
- * by seeking behind each fold. */
+ * by seeking behind each fold.
+ *
+ * One thing moves the other way: a null version that is written while versioning is suspended takes the place of the
+ * archived one, whose row goes. When a head's null version is missed and the head has changed, the window is read again. */
 #include "proxy/object/version.h"
 
-enum { WINDOW = 1000, WINDOW_ARENA = 16 * 1024 * 1024 };
+enum { WINDOW = 1000, WINDOW_TRIES = 8, WINDOW_ARENA = 16 * 1024 * 1024 };
 
 struct version_listing {
     struct object_service      *s;
@@ -22,6 +25,9 @@ struct version_listing {
     struct row_page             heads;
     uint32_t                    at;         /* The next head. */
     Rs__ObjectMeta             *head;       /* Of the name at hand; NULL: it has none. */
+    struct ballot               head_ballot;
+    bool                        null_seen;  /* The archived null version that it names. */
+    bool                        stale;      /* It names another one by now: the window is to be read again. */
     struct slice                name;       /* The name at hand; in 'name_bytes'. */
     uint8_t                     name_bytes[OBJECT_NAME_MAX];
     bool                        passed;     /* What comes now is behind (after, after_version). */
@@ -106,28 +112,53 @@ static int emit_version(struct version_listing *l, const struct row_entry *e, co
     return item->meta ? 0 : -ENOMEM;
 }
 
-static void set_name(struct version_listing *l, struct slice name)
+/* The versions of the name at hand have been seen. */
+WAITS static int leave_name(struct version_listing *l)
 {
+    struct row_state row;
+    struct arena     arena;
+    bool             missed = l->head && l->head->null_key.len && !l->null_seen;
+    int              rc;
+
+    l->head = NULL;
+    if (!missed || l->stale || l->more)
+        return 0;
+    arena_init(&arena, CONTAINER_ARENA_MAX);
+    rc = row_read(l->s->options.rows, l->shard, l->name, ROW_META, l->deadline, &arena, &row, NULL);
+    if (rc == 0 && ballot_compare(row.ballot, l->head_ballot) != 0)
+        l->stale = true;
+    arena_done(&arena);
+    return rc;
+}
+
+WAITS static int set_name(struct version_listing *l, struct slice name)
+{
+    int rc = leave_name(l);
+
+    l->null_seen = false;
     memcpy(l->name_bytes, name.data, name.size);
     l->name = slice_of(l->name_bytes, name.size);
+    return rc;
 }
 
 /* The next head of the window becomes the name at hand, or is a fold. */
-static int take_head(struct version_listing *l)
+WAITS static int take_head(struct version_listing *l)
 {
     const struct row_entry *e = &l->heads.entries[l->at++];
     ProtobufCAllocator      allocator = arena_allocator(&l->heads_arena);
+    int                     rc = e->folded ? leave_name(l) : set_name(l, e->name);
 
-    l->head = NULL;
+    if (rc)
+        return rc;
     if (e->folded)
         return emit_fold(l, e->name);
-    set_name(l, e->name);
+    l->head_ballot = e->ballot;
     l->head = rs__object_meta__unpack(&allocator, e->value->meta.len, e->value->meta.data);
     return l->head ? emit_version(l, e, l->head, true) : -E_CORRUPT;
 }
 
 /* One row of a version, whose name is 'object'. '*ret_skip': go on behind this fold. */
-static int take_row(struct version_listing *l, const struct row_entry *e, struct slice object, struct slice *ret_skip)
+WAITS static int take_row(struct version_listing *l, const struct row_entry *e, struct slice object, struct slice *ret_skip)
 {
     ProtobufCAllocator allocator = arena_allocator(&l->rows_arena);
     struct slice       fold = fold_of(l, object);
@@ -150,8 +181,9 @@ static int take_row(struct version_listing *l, const struct row_entry *e, struct
         return 0;   /* An archived null version whose head is not at hand: a head, if it has one, makes the fold. */
     }
     if (!slice_equal(l->name, object)) {
-        set_name(l, object);
-        l->head = NULL;
+        rc = set_name(l, object);
+        if (rc)
+            return rc;
     }
     meta_key(meta, key);
     if (l->head) {
@@ -161,6 +193,7 @@ static int take_row(struct version_listing *l, const struct row_entry *e, struct
     }
     if (meta->null_version && !(l->head && slice_equal(pb_slice(l->head->null_key), slice_of(key, sizeof key))))
         return 0;   /* A null version that another one took the place of. */
+    l->null_seen = l->null_seen || meta->null_version;
     return emit_version(l, e, meta, false);
 }
 
@@ -233,7 +266,7 @@ WAITS static int take_window(struct version_listing *l, struct slice after, bool
         rc = take_rows(l, after, with_after, upto, upto_fold);
     while (rc == 0 && !l->more && l->at < l->heads.count)
         rc = take_head(l);
-    return rc;
+    return rc ? rc : leave_name(l);
 }
 
 /* The name at which the page before ended, in the middle of its versions. */
@@ -246,17 +279,44 @@ WAITS static int take_first(struct version_listing *l, bool versions)
 
     if (rc)
         return rc;
-    set_name(l, after);
+    rc = set_name(l, after);
+    if (rc)
+        return rc;
     l->heads = (struct row_page) { .count = 0 };
     if (row.exists) {
         struct row_entry e = { .name = after, .ballot = row.ballot, .value = row.value };
 
+        l->head_ballot = row.ballot;
         l->head = rs__object_meta__unpack(&allocator, row.value->meta.len, row.value->meta.data);
         rc = l->head ? emit_version(l, &e, l->head, true) : -E_CORRUPT;
     }
     if (rc == 0 && versions)
         rc = take_rows(l, after, true, after, false);
-    return rc;
+    return rc ? rc : leave_name(l);
+}
+
+/* A window, or the first name, again while it turns out to be stale. */
+WAITS static int take_settled(struct version_listing *l, struct slice after, bool first, bool versions)
+{
+    uint8_t      bytes[OBJECT_NAME_MAX];
+    uint32_t     count = l->count;
+    struct slice fold = slice_of(bytes, l->fold.size);
+    bool         passed = l->passed;
+    int          rc = -EAGAIN;
+
+    if (fold.size)
+        memcpy(bytes, l->fold_bytes, fold.size);
+    for (int tries = 0; rc == -EAGAIN && tries < WINDOW_TRIES; tries++) {
+        l->count = count;
+        l->more = l->stale = false;
+        l->passed = passed;
+        memcpy(l->fold_bytes, bytes, fold.size);
+        l->fold = slice_of(l->fold_bytes, fold.size);
+        rc = first ? take_first(l, versions) : take_window(l, after, false, versions);
+        if (rc == 0 && l->stale)
+            rc = -EAGAIN;
+    }
+    return rc == -EAGAIN ? -E_UNAVAILABLE : rc;
 }
 
 WAITS static int list_all(struct version_listing *l, bool versions)
@@ -267,12 +327,12 @@ WAITS static int list_all(struct version_listing *l, bool versions)
     int                         rc = 0;
 
     if (r->after_version_given && after.size && !fold_of(l, after).size)
-        rc = take_first(l, versions);
+        rc = take_settled(l, after, true, versions);
     do {
         if (rc || l->more)
             return rc;
         l->heads.more = false;
-        rc = take_window(l, after, false, versions);
+        rc = take_settled(l, after, false, versions);
         if (rc == 0 && l->heads.count) {
             struct slice last = l->heads.entries[l->heads.count - 1].name;
             memcpy(bytes, last.data, last.size);
