@@ -1,0 +1,501 @@
+#!/usr/bin/python3
+"""Buckets, listings, objects, copies and access through S3, by boto3 and by hand: the rows of docs/api-s3.md."""
+import base64
+import concurrent.futures
+import datetime
+import hashlib
+import http.client
+import os
+import sys
+import urllib.request
+
+import botocore.handlers
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from cloud import Cloud, Report, check, md5, payload
+from s3_client import client, clients, fails, new_bucket
+
+report = Report()
+PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+FUTURE = datetime.datetime(2040, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def raw(cloud, method, path, headers=None, body=None, host=None):
+    connection = http.client.HTTPConnection('127.0.0.1', cloud.base + 1, timeout=60)
+    connection.request(method, path, body, dict(headers or {}, **({'Host': host} if host else {})))
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer.status, {k.lower(): v for k, v in answer.getheaders()}, data
+
+
+def body(answer):
+    return answer['Body'].read()
+
+
+def keys(page):
+    return [o['Key'] for o in page.get('Contents', [])]
+
+
+def prefixes(page):
+    return [p['Prefix'] for p in page.get('CommonPrefixes', [])]
+
+
+def test_every_answer_carries_a_request_id(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    for path, want in (('/' + bucket, 403), ('/no-such-bucket-here', 404), ('/%s?versionId=' % bucket, 400), ('/', 200)):
+        status, headers, data = raw(cloud, 'GET', path)
+        check(status == want, (path, status, data))
+        check(headers['x-amz-request-id'] and headers['x-amz-id-2'], headers)
+        if status != 200:
+            check(('<RequestId>%s</RequestId>' % headers['x-amz-request-id']).encode() in data, data)
+            check(headers['content-type'] == 'application/xml', headers)
+
+
+def test_what_is_not_built_says_so(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    fails('NotImplemented', s3.get_bucket_website, Bucket=bucket)
+    fails('NotImplemented', s3.get_bucket_notification_configuration, Bucket=bucket)
+    status, _, data = raw(cloud, 'PUT', '/%s?location' % bucket)
+    check(status == 405 and b'MethodNotAllowed' in data, (status, data))
+
+
+def test_bucket_names(cloud, s3, demo, anyone):
+    free = client_like(s3, cloud)   # boto3 would refuse some names itself.
+    free.meta.events.unregister('before-parameter-build.s3', botocore.handlers.validate_bucket_name)
+    fails('AccessDenied', anyone.create_bucket, Bucket='placeholder')
+    for name in ('ab', 'a' * 64, 'Upper', 'under_score', '-dash', 'dash-', 'dot..dot', 'dot.-dash', '192.168.1.1', 'xn--a', 'b-s3alias'):
+        fails('InvalidBucketName', free.create_bucket, Bucket=name)
+    for name in ('abc', 'a.b-c.1', '9' * 63):
+        s3.create_bucket(Bucket=name)
+        s3.delete_bucket(Bucket=name)
+
+
+def test_bucket_life(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    check(bucket in [b['Name'] for b in s3.list_buckets()['Buckets']])
+    check(s3.list_buckets()['Owner']['ID'] == s3.project)
+    check(s3.get_bucket_location(Bucket=bucket)['LocationConstraint'] == 'RegionOne')
+    check(s3.head_bucket(Bucket=bucket)['ResponseMetadata']['HTTPHeaders']['x-amz-bucket-region'] == 'RegionOne')
+    s3.create_bucket(Bucket=bucket)   # As in us-east-1.
+    fails('BucketAlreadyExists', s3.create_bucket, Bucket=bucket, ACL='public-read')
+    fails('BucketAlreadyExists', demo.create_bucket, Bucket=bucket)
+    fails(403, demo.head_bucket, Bucket=bucket)
+    fails('AccessDenied', demo.delete_bucket, Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key='k', Body=b'')
+    fails('BucketNotEmpty', s3.delete_bucket, Bucket=bucket)
+    s3.delete_object(Bucket=bucket, Key='k')
+    s3.delete_bucket(Bucket=bucket)
+    fails(404, s3.head_bucket, Bucket=bucket)
+    fails('NoSuchBucket', s3.delete_bucket, Bucket=bucket)
+    demo.create_bucket(Bucket=bucket)   # The name is free for others.
+    demo.delete_bucket(Bucket=bucket)
+
+
+def test_one_creation_of_a_name_wins(cloud, s3, demo, anyone):
+    for n in range(5):
+        name = 'race-%d' % n
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            def one(who):
+                try:
+                    who.create_bucket(Bucket=name)
+                    return who.project
+                except Exception as e:
+                    check('BucketAlreadyExists' in str(e), e)
+            made = {p for p in pool.map(one, [s3, demo] * 4) if p}
+        check(len(made) == 1, made)
+        (s3 if made == {s3.project} else demo).delete_bucket(Bucket=name)
+
+
+def test_storage_policy_of_a_bucket(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3, CreateBucketConfiguration={'LocationConstraint': 'RegionOne:ec-4-2'})
+    data = payload(7, 3 * 1024 * 1024)
+    s3.put_object(Bucket=bucket, Key='big', Body=data)
+    check(body(s3.get_object(Bucket=bucket, Key='big')) == data)
+    check(cloud.client().call('HEAD', '/' + bucket)[1]['x-storage-policy'] == 'ec-4-2')
+    for wrong in ('Elsewhere', 'RegionOne:no-such'):
+        fails('InvalidLocationConstraint', s3.create_bucket, Bucket='another-bucket', CreateBucketConfiguration={'LocationConstraint': wrong})
+
+
+def test_lists_of_buckets_have_pages(cloud, s3, demo, anyone):
+    names = sorted('page-%02d' % n for n in range(7))
+    for name in names:
+        demo.create_bucket(Bucket=name)
+    status, _, data = raw(cloud, 'GET', '/?max-buckets=0')
+    check(status == 400, data)
+    paged, query, seen = client_like(demo, cloud), {'prefix': 'page-', 'max-buckets': '3'}, []
+    paged.meta.events.register('request-created.s3.ListBuckets', lambda request, **kw: request.params.update(query))
+    for want in (3, 3, 1):
+        page = paged.list_buckets()
+        check(len(page['Buckets']) == want, page)
+        seen += [b['Name'] for b in page['Buckets']]
+        text = base64.b64encode(seen[-1].encode()).decode()
+        query['continuation-token'] = text
+    check(seen == names, seen)
+    check([b['Name'] for b in demo.list_buckets()['Buckets'] if b['Name'].startswith('page-')] == names)
+    for name in names:
+        demo.delete_bucket(Bucket=name)
+
+
+def test_object_round_trip(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    for size in (0, 1, 4096, 16384, 16385, 300000, 5 * 1024 * 1024 + 3):
+        data = payload(size, size)
+        put = s3.put_object(Bucket=bucket, Key='a/ü %+&?#/' + str(size), Body=data, Metadata={'Color': 'blue', 'empty': ''},
+                            ContentType='text/plain', CacheControl='no-cache', ContentDisposition='attachment', ContentLanguage='de',
+                            ContentEncoding='gzip', Expires=FUTURE)
+        check(put['ETag'] == '"%s"' % md5(data))
+        got = s3.get_object(Bucket=bucket, Key='a/ü %+&?#/' + str(size))
+        check(body(got) == data and got['ContentLength'] == size and got['ETag'] == put['ETag'])
+        check(got['Metadata'] == {'color': 'blue', 'empty': ''} and got['ContentType'] == 'text/plain', got)
+        check((got['CacheControl'], got['ContentDisposition'], got['ContentLanguage'], got['ContentEncoding']) ==
+              ('no-cache', 'attachment', 'de', 'gzip'), got)
+        head = s3.head_object(Bucket=bucket, Key='a/ü %+&?#/' + str(size))
+        check(head['ContentLength'] == size and head['LastModified'] == got['LastModified'] and head['Metadata'] == got['Metadata'])
+    check('binary/octet-stream' == s3.head_object(Bucket=bucket, Key=put_plain(s3, bucket))['ContentType'])
+    fails('NoSuchKey', s3.get_object, Bucket=bucket, Key='none')
+    fails(404, s3.head_object, Bucket=bucket, Key='none')
+    fails('NoSuchBucket', s3.put_object, Bucket='no-such-bucket', Key='k', Body=b'')
+
+
+def put_plain(s3, bucket, key='plain', data=b'0123456789'):
+    s3.put_object(Bucket=bucket, Key=key, Body=data)
+    return key
+
+
+def test_swift_and_s3_see_the_same_object(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    swift = cloud.client()
+    s3.put_object(Bucket=bucket, Key='from/s3', Body=b'hello', Metadata={'foo': 'bar'}, ContentType='text/x')
+    status, headers, data = swift.call('GET', '/%s/from/s3' % bucket)
+    check(status == 200 and data == b'hello' and headers['x-object-meta-foo'] == 'bar' and headers['content-type'] == 'text/x', headers)
+    check(headers['etag'] == md5(b'hello'), headers)
+    check(swift.call('PUT', '/%s/from/swift' % bucket, b'world', {'X-Object-Meta-Baz': 'qux', 'Content-Type': 'text/y'})[0] == 201)
+    got = s3.get_object(Bucket=bucket, Key='from/swift')
+    check(body(got) == b'world' and got['Metadata'] == {'baz': 'qux'} and got['ContentType'] == 'text/y', got)
+    check(keys(s3.list_objects_v2(Bucket=bucket)) == swift.listing(bucket) == ['from/s3', 'from/swift'])
+    check(swift.call('PUT', '/Made_By_Swift')[0] == 201)
+    check('Made_By_Swift' in [b['Name'] for b in s3.list_buckets()['Buckets']])
+    status, _, _ = swift.call('DELETE', '/%s/from/s3' % bucket)
+    check(status == 204)
+    fails('NoSuchKey', s3.get_object, Bucket=bucket, Key='from/s3')
+
+
+def test_limits_of_keys_and_metadata(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    s3.put_object(Bucket=bucket, Key='k' * 1024, Body=b'1')
+    check(body(s3.get_object(Bucket=bucket, Key='k' * 1024)) == b'1')
+    fails('KeyTooLongError', s3.put_object, Bucket=bucket, Key='k' * 1025, Body=b'1')
+    s3.put_object(Bucket=bucket, Key='m', Body=b'', Metadata={'a': 'x' * 2047})
+    fails('MetadataTooLarge', s3.put_object, Bucket=bucket, Key='m', Body=b'', Metadata={'a': 'x' * 2048})
+    status, _, data = raw(cloud, 'GET', '/%s/%%ff%%fe' % bucket)
+    check(status == 400 and b'InvalidURI' in data, data)
+
+
+def test_digests_are_proved(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    good = base64.b64encode(hashlib.md5(b'data').digest()).decode()
+    s3.put_object(Bucket=bucket, Key='k', Body=b'data', ContentMD5=good)
+    fails('BadDigest', s3.put_object, Bucket=bucket, Key='k', Body=b'other', ContentMD5=good)
+    fails('InvalidDigest', s3.put_object, Bucket=bucket, Key='k', Body=b'data', ContentMD5='AAAA')
+    check(body(s3.get_object(Bucket=bucket, Key='k')) == b'data', 'a refused body changes nothing')
+    sha = base64.b64encode(hashlib.sha256(b'data').digest()).decode()
+    put = s3.put_object(Bucket=bucket, Key='sum', Body=b'data', ChecksumSHA256=sha)
+    check(put['ChecksumSHA256'] == sha)
+    check(s3.head_object(Bucket=bucket, Key='sum', ChecksumMode='ENABLED')['ChecksumSHA256'] == sha)
+    check('ChecksumSHA256' not in s3.head_object(Bucket=bucket, Key='sum'))
+    fails('BadDigest', s3.put_object, Bucket=bucket, Key='sum', Body=b'tada', ChecksumSHA256=sha)
+
+
+def test_ranges(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    for size in (10, 400000):
+        data = payload(size, size)
+        s3.put_object(Bucket=bucket, Key='k', Body=data)
+        for text, first, last in (('bytes=2-5', 2, 5), ('bytes=-3', size - 3, size - 1), ('bytes=4-', 4, size - 1), ('bytes=0-999999', 0, size - 1)):
+            got = s3.get_object(Bucket=bucket, Key='k', Range=text)
+            check(body(got) == data[first:last + 1] and got['ContentRange'] == 'bytes %d-%d/%d' % (first, last, size), got)
+            check(got['ResponseMetadata']['HTTPStatusCode'] == 206)
+        check(body(s3.get_object(Bucket=bucket, Key='k', Range='bytes=0-1,3-4')) == data, 'several ranges are no range')
+        check(s3.head_object(Bucket=bucket, Key='k', Range='bytes=2-5')['ContentLength'] == 4)
+        fails('InvalidRange', s3.get_object, Bucket=bucket, Key='k', Range='bytes=%d-' % size)
+    s3.put_object(Bucket=bucket, Key='empty', Body=b'')
+    fails('InvalidRange', s3.get_object, Bucket=bucket, Key='empty', Range='bytes=0-1')
+    check(body(s3.get_object(Bucket=bucket, Key='k', PartNumber=1)) == data)
+    fails('InvalidPart', s3.get_object, Bucket=bucket, Key='k', PartNumber=2)
+
+
+def test_conditional_reads(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    tag = s3.put_object(Bucket=bucket, Key='k', Body=b'1')['ETag']
+    get = lambda **kw: s3.get_object(Bucket=bucket, Key='k', **kw)
+    get(IfMatch=tag)
+    get(IfMatch=tag, IfUnmodifiedSince=PAST)        # If-Match decides.
+    get(IfNoneMatch='"other"', IfModifiedSince=FUTURE)
+    get(IfModifiedSince=PAST)
+    get(IfUnmodifiedSince=FUTURE)
+    fails('PreconditionFailed', get, IfMatch='"other"')
+    fails('PreconditionFailed', get, IfUnmodifiedSince=PAST)
+    check(fails(304, get, IfNoneMatch=tag).response['ResponseMetadata']['HTTPHeaders']['etag'] == tag)
+    fails(304, get, IfNoneMatch=tag, IfModifiedSince=PAST)
+
+
+def test_conditional_writes(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+
+    def put(data, **headers):
+        return signed(s3, 'put_object', {'Bucket': bucket, 'Key': 'k', 'Body': data}, headers)
+    tag = put(b'1', **{'If-None-Match': '*'})['ETag']
+    fails('PreconditionFailed', put, b'2', **{'If-None-Match': '*'})
+    fails('PreconditionFailed', put, b'2', **{'If-Match': '"00000000000000000000000000000000"'})
+    put(b'2', **{'If-Match': tag})
+    check(body(s3.get_object(Bucket=bucket, Key='k')) == b'2')
+    s3.delete_object(Bucket=bucket, Key='k')
+    fails('NoSuchKey', put, b'3', **{'If-Match': tag})
+    fails('NoSuchKey', s3.get_object, Bucket=bucket, Key='k')
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        def one(n):
+            try:
+                put(b'%d' % n, **{'If-None-Match': '*'})
+                return n
+            except Exception as e:
+                check('PreconditionFailed' in str(e), e)
+        won = [n for n in pool.map(one, range(8)) if n is not None]
+    check(len(won) == 1 and body(s3.get_object(Bucket=bucket, Key='k')) == b'%d' % won[0], won)
+
+
+def signed(s3, call, arguments, headers):
+    """The call with more headers, which old clients do not know as arguments."""
+    name = 'before-call.s3.' + {'put_object': 'PutObject', 'delete_object': 'DeleteObject', 'copy_object': 'CopyObject'}[call]
+    other = client_like(s3, s3.cloud)
+    other.meta.events.register(name, lambda params, **kw: params['headers'].update(headers))
+    return getattr(other, call)(**arguments)
+
+
+def client_like(s3, cloud):
+    return client(cloud, s3.keys['access'], s3.keys['secret'])
+
+
+def test_deletion(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    for n in range(30):
+        put_plain(s3, bucket, 'k%02d' % n)
+    s3.delete_object(Bucket=bucket, Key='k00')
+    s3.delete_object(Bucket=bucket, Key='k00')
+    tag = s3.head_object(Bucket=bucket, Key='k01')['ETag']
+    fails('PreconditionFailed', signed, s3, 'delete_object', {'Bucket': bucket, 'Key': 'k01'}, {'If-Match': '"0"'})
+    signed(s3, 'delete_object', {'Bucket': bucket, 'Key': 'k01'}, {'If-Match': tag})
+    fails(404, s3.head_object, Bucket=bucket, Key='k01')
+    answer = s3.delete_objects(Bucket=bucket, Delete={'Objects': [{'Key': 'k02'}, {'Key': 'none'}, {'Key': 'k03', 'VersionId': 'f' * 32}]})
+    check([d['Key'] for d in answer['Deleted']] == ['k02', 'none', 'k03'], answer)
+    check(s3.head_object(Bucket=bucket, Key='k03'), 'another version was named')
+    answer = s3.delete_objects(Bucket=bucket, Delete={'Quiet': True, 'Objects': [{'Key': 'k%02d' % n} for n in range(30)]})
+    check('Deleted' not in answer and 'Errors' not in answer, answer)
+    check(keys(s3.list_objects_v2(Bucket=bucket)) == [])
+    fails('MalformedXML', s3.delete_objects, Bucket=bucket, Delete={'Objects': [{'Key': str(n)} for n in range(1001)]})
+    put_plain(s3, bucket)
+    answer = demo_answer(demo, bucket)
+    check([e['Code'] for e in answer['Errors']] == ['AccessDenied'], answer)
+    check(s3.head_object(Bucket=bucket, Key='plain'))
+
+
+def demo_answer(demo, bucket):
+    return demo.delete_objects(Bucket=bucket, Delete={'Objects': [{'Key': 'plain'}]})
+
+
+def test_listing(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    names = sorted(['a', 'b/1', 'b/2', 'b/c/3', 'd', 'e/f', 'ü ?&+', 'z\x01'], key=lambda n: n.encode())
+    for name in names:
+        put_plain(s3, bucket, name)
+    for call in (s3.list_objects, s3.list_objects_v2):
+        check(keys(call(Bucket=bucket)) == names)
+        check(keys(call(Bucket=bucket, Prefix='b/')) == ['b/1', 'b/2', 'b/c/3'])
+        page = call(Bucket=bucket, Delimiter='/')
+        check(keys(page) == [n for n in names if '/' not in n] and prefixes(page) == ['b/', 'e/'], page)
+        page = call(Bucket=bucket, Delimiter='/', Prefix='b/')
+        check(keys(page) == ['b/1', 'b/2'] and prefixes(page) == ['b/c/'], page)
+        check(call(Bucket=bucket, MaxKeys=0)['IsTruncated'] is False)
+    for limit in (1, 2, 3):
+        for delimiter in ('', '/'):
+            seen, folds, marker, token = [], [], '', {}
+            while True:
+                page = s3.list_objects_v2(Bucket=bucket, MaxKeys=limit, Delimiter=delimiter, **token)
+                seen += keys(page)
+                folds += prefixes(page)
+                check(page['KeyCount'] == len(keys(page)) + len(prefixes(page)) <= limit, page)
+                if not page['IsTruncated']:
+                    break
+                token = {'ContinuationToken': page['NextContinuationToken']}
+            check(seen == [n for n in names if not delimiter or '/' not in n], (limit, delimiter, seen))
+            check(folds == (['b/', 'e/'] if delimiter else []), folds)
+            seen, folds = [], []
+            while True:
+                page = s3.list_objects(Bucket=bucket, MaxKeys=limit, Delimiter=delimiter, Marker=marker)
+                seen += keys(page)
+                folds += prefixes(page)
+                if not page['IsTruncated']:
+                    break
+                marker = page.get('NextMarker') or keys(page)[-1]
+            check(len(seen) + len(folds) == len(set(seen)) + len(set(folds)), (seen, folds))
+            check(folds == (['b/', 'e/'] if delimiter else []), folds)
+    check(keys(s3.list_objects_v2(Bucket=bucket, StartAfter='b/2')) == [n for n in names if n.encode() > b'b/2'])
+    owner = s3.list_objects_v2(Bucket=bucket, FetchOwner=True)['Contents'][0]['Owner']
+    check(owner == {'ID': s3.project, 'DisplayName': 'admin'}, owner)
+    check('Owner' not in s3.list_objects_v2(Bucket=bucket)['Contents'][0])
+    fails('InvalidArgument', s3.list_objects, Bucket=bucket, MaxKeys=-1)
+    fails('InvalidArgument', s3.list_objects_v2, Bucket=bucket, ContinuationToken='!!')
+    fails('AccessDenied', anyone.list_objects_v2, Bucket=bucket)
+
+
+def test_versions(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    put_plain(s3, bucket, 'k', b'null')
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={'Status': 'Enabled'})
+    ids = [s3.put_object(Bucket=bucket, Key='k', Body=b'%d' % n)['VersionId'] for n in range(3)]
+    check(len(set(ids)) == 3)
+    for n, version in enumerate(ids):
+        got = s3.get_object(Bucket=bucket, Key='k', VersionId=version)
+        check(body(got) == b'%d' % n and got['VersionId'] == version)
+    check(body(s3.get_object(Bucket=bucket, Key='k', VersionId='null')) == b'null')
+    marker = s3.delete_object(Bucket=bucket, Key='k')
+    check(marker['DeleteMarker'] is True)
+    e = fails('NoSuchKey', s3.get_object, Bucket=bucket, Key='k')
+    check(e.response['ResponseMetadata']['HTTPHeaders']['x-amz-delete-marker'] == 'true')
+    e = fails('MethodNotAllowed', s3.get_object, Bucket=bucket, Key='k', VersionId=marker['VersionId'])
+    fails('NoSuchVersion', s3.get_object, Bucket=bucket, Key='k', VersionId='0' * 32)
+    fails('InvalidArgument', s3.get_object, Bucket=bucket, Key='k', VersionId='nonsense')
+    page = s3.list_object_versions(Bucket=bucket)
+    check([v['VersionId'] for v in page['Versions']] == ids[::-1] + ['null'], page)
+    check([m['VersionId'] for m in page['DeleteMarkers']] == [marker['VersionId']] and page['DeleteMarkers'][0]['IsLatest'], page)
+    seen, more = [], {}
+    while True:
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=1, **more)
+        seen += [v['VersionId'] for v in page.get('Versions', []) + page.get('DeleteMarkers', [])]
+        if not page['IsTruncated']:
+            break
+        more = {'KeyMarker': page['NextKeyMarker'], 'VersionIdMarker': page['NextVersionIdMarker']}
+    check(seen == [marker['VersionId']] + ids[::-1] + ['null'], seen)
+    fails('BucketNotEmpty', s3.delete_bucket, Bucket=bucket)
+    s3.delete_object(Bucket=bucket, Key='k', VersionId=marker['VersionId'])
+    check(body(s3.get_object(Bucket=bucket, Key='k')) == b'2')
+    answer = s3.delete_objects(Bucket=bucket, Delete={'Objects': [{'Key': 'k', 'VersionId': v} for v in ids + ['null']]})
+    check(len(answer['Deleted']) == 4, answer)
+    s3.delete_bucket(Bucket=bucket)
+
+
+def test_copies(cloud, s3, demo, anyone):
+    bucket, other = new_bucket(s3), new_bucket(s3)
+    data = payload(1, 400000)
+    key = 'süß %25+&?/x'
+    s3.put_object(Bucket=bucket, Key=key, Body=data, Metadata={'a': '1'}, ContentType='text/plain', Tagging='t=1')
+    s3.copy_object(Bucket=other, Key='to', CopySource={'Bucket': bucket, 'Key': key})
+    got = s3.get_object(Bucket=other, Key='to')
+    check(body(got) == data and got['Metadata'] == {'a': '1'} and got['ContentType'] == 'text/plain' and got['TagCount'] == 1, got)
+    s3.copy_object(Bucket=other, Key='to', CopySource={'Bucket': bucket, 'Key': key}, MetadataDirective='REPLACE', Metadata={'b': '2'},
+                   TaggingDirective='REPLACE', Tagging='x=1&y=2')
+    got = s3.head_object(Bucket=other, Key='to')
+    check(got['Metadata'] == {'b': '2'} and got['ContentType'] == 'binary/octet-stream', got)
+    check(len(s3.get_object_tagging(Bucket=other, Key='to')['TagSet']) == 2)
+    same = {'Bucket': other, 'Key': 'to'}
+    fails('InvalidRequest', s3.copy_object, Bucket=other, Key='to', CopySource=same)
+    s3.copy_object(Bucket=other, Key='to', CopySource=same, MetadataDirective='REPLACE', Metadata={'c': '3'})
+    got = s3.get_object(Bucket=other, Key='to')
+    check(body(got) == data and got['Metadata'] == {'c': '3'}, got)
+    tag = got['ETag']
+    s3.copy_object(Bucket=other, Key='if', CopySource=same, CopySourceIfMatch=tag)
+    fails('PreconditionFailed', s3.copy_object, Bucket=other, Key='if', CopySource=same, CopySourceIfMatch='"0"')
+    fails('PreconditionFailed', s3.copy_object, Bucket=other, Key='if', CopySource=same, CopySourceIfNoneMatch=tag)
+    fails('PreconditionFailed', s3.copy_object, Bucket=other, Key='if', CopySource=same, CopySourceIfModifiedSince=FUTURE)
+    fails('NoSuchKey', s3.copy_object, Bucket=other, Key='if', CopySource={'Bucket': bucket, 'Key': 'none'})
+    fails('NoSuchBucket', s3.copy_object, Bucket=other, Key='if', CopySource={'Bucket': 'no-such-bucket', 'Key': 'none'})
+    theirs = new_bucket(demo)
+    fails('AccessDenied', demo.copy_object, Bucket=theirs, Key='stolen', CopySource=same)
+    fails('AccessDenied', demo.copy_object, Bucket=other, Key='put', CopySource={'Bucket': theirs, 'Key': 'x'})
+
+
+def test_overrides(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    put_plain(s3, bucket)
+    got = s3.get_object(Bucket=bucket, Key='plain', ResponseContentType='a/b', ResponseCacheControl='c', ResponseContentDisposition='d',
+                        ResponseContentEncoding='e', ResponseContentLanguage='f')
+    check((got['ContentType'], got['CacheControl'], got['ContentDisposition'], got['ContentEncoding'], got['ContentLanguage']) ==
+          ('a/b', 'c', 'd', 'e', 'f'), got)
+    s3.put_object_acl(Bucket=bucket, Key='plain', ACL='public-read')
+    check(body(anyone.get_object(Bucket=bucket, Key='plain')) == b'0123456789')
+    fails('InvalidRequest', anyone.get_object, Bucket=bucket, Key='plain', ResponseContentType='a/b')
+
+
+def test_attributes(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    put_plain(s3, bucket)
+    got = s3.get_object_attributes(Bucket=bucket, Key='plain', ObjectAttributes=['ETag', 'ObjectSize', 'StorageClass', 'ObjectParts'])
+    check((got['ETag'], got['ObjectSize'], got['StorageClass']) == (md5(b'0123456789'), 10, 'STANDARD') and 'ObjectParts' not in got, got)
+    fails('InvalidArgument', s3.get_object_attributes, Bucket=bucket, Key='plain', ObjectAttributes=['Nonsense'])
+    fails('NoSuchKey', s3.get_object_attributes, Bucket=bucket, Key='none', ObjectAttributes=['ETag'])
+
+
+def test_access(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    put_plain(s3, bucket)
+    for who in (demo, anyone):
+        fails('AccessDenied', who.get_object, Bucket=bucket, Key='plain')
+        fails('AccessDenied', who.get_object, Bucket=bucket, Key='none')   # Nothing is told of what is there.
+        fails('AccessDenied', who.put_object, Bucket=bucket, Key='new', Body=b'')
+        fails('AccessDenied', who.delete_object, Bucket=bucket, Key='plain')
+        fails('AccessDenied', who.list_objects_v2, Bucket=bucket)
+    s3.put_bucket_acl(Bucket=bucket, ACL='public-read-write')
+    check(keys(anyone.list_objects_v2(Bucket=bucket)) == ['plain'])
+    fails('AccessDenied', anyone.get_object, Bucket=bucket, Key='plain')
+    fails('NoSuchKey', anyone.get_object, Bucket=bucket, Key='none')
+    demo.put_object(Bucket=bucket, Key='theirs', Body=b'x')
+    fails('AccessDenied', s3.get_object, Bucket=bucket, Key='theirs')   # Whoever writes an object owns it.
+    check(body(demo.get_object(Bucket=bucket, Key='theirs')) == b'x')
+    demo.put_object(Bucket=bucket, Key='theirs', Body=b'y', ACL='bucket-owner-read')
+    check(body(s3.get_object(Bucket=bucket, Key='theirs')) == b'y')
+    s3.delete_object(Bucket=bucket, Key='theirs')
+    fails('AccessDenied', s3.list_objects_v2, Bucket=bucket, ExpectedBucketOwner=demo.project)
+    s3.list_objects_v2(Bucket=bucket, ExpectedBucketOwner=s3.project)
+
+
+def test_authentication(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    put_plain(s3, bucket)
+    fails('InvalidAccessKeyId', client(cloud, 'NOSUCHKEY', 'secret').list_buckets)
+    fails('SignatureDoesNotMatch', client(cloud, s3.keys['access'], 'wrong').list_buckets)
+    url = s3.generate_presigned_url('get_object', {'Bucket': bucket, 'Key': 'plain'}, ExpiresIn=100)
+    with urllib.request.urlopen(url) as answer:
+        check(answer.read() == b'0123456789')
+    path = '/' + url.split('/', 3)[3]
+    check(raw(cloud, 'GET', path.replace('/plain', '/other'))[0] == 403)
+    put = s3.generate_presigned_url('put_object', {'Bucket': bucket, 'Key': 'up'}, ExpiresIn=100)
+    check(raw(cloud, 'PUT', '/' + put.split('/', 3)[3], body=b'up')[0] == 200)
+    check(body(s3.get_object(Bucket=bucket, Key='up')) == b'up')
+    old = client(cloud, s3.keys['access'], s3.keys['secret'], signature_version='s3')
+    check(body(old.get_object(Bucket=bucket, Key='up')) == b'up', 'Signature Version 2')
+
+
+def test_virtual_hosts(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3, ACL='public-read')
+    s3.put_object(Bucket=bucket, Key='a/b', Body=b'1', ACL='public-read')
+    for host in (bucket + '.localhost', bucket + '.s3.example.org:8080', bucket + '.s3.localhost:1'):
+        check(raw(cloud, 'GET', '/a/b', host=host)[2] == b'1', host)
+        status, _, data = raw(cloud, 'GET', '/?list-type=2', host=host)
+        check(status == 200 and b'<Key>a/b</Key>' in data, data)
+    check(raw(cloud, 'GET', '/%s/a/b' % bucket, host='localhost:80')[2] == b'1')
+    check(raw(cloud, 'GET', '/%s/a/b' % bucket, host='[::1]:80')[2] == b'1')
+
+
+def main():
+    with Cloud() as cloud:
+        s3, demo, anyone = clients(cloud)
+        s3.cloud = demo.cloud = cloud
+        for name, test in sorted(globals().items()):
+            if name.startswith('test_'):
+                with report.test(name[5:].replace('_', ' ')):
+                    test(cloud, s3, demo, anyone)
+    report.exit()
+
+
+if __name__ == '__main__':
+    main()
