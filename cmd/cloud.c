@@ -217,6 +217,8 @@ WAITS static int start_proxy(struct cloud *cloud, struct error *err)
         rc = start_identity(cloud, err);
     if (rc == 0)
         rc = crypt_keys_open(cloud->env, cloud->control, &cloud->object_keys, err);
+    if (rc == 0 && plan->new_object_key)
+        rc = crypt_keys_rotate(cloud->object_keys, err);
     options.keys = cloud->object_keys;
     if (rc == 0)
         rc = object_service_new(&options, &cloud->objects, err);

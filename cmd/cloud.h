@@ -51,6 +51,7 @@ struct cloud_plan {
     const char          *admin_password;
     bool                 credentials;     /* Write openrc and clouds.yaml below 'data'. */
     bool                 access_log;      /* One line a request of the object service. */
+    bool                 new_object_key;  /* Of encrypted objects: made at this start. Proxies only. */
     uint32_t             s3_day_s; /* Length of a day of lifecycle rules; 0: a real one. */
 };
 

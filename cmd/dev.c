@@ -80,7 +80,7 @@ int cmd_dev(int argc, char **argv)
     static char              paths[DRIVES_MAX][ENV_PATH_MAX];
     const char *data = "data", *listen = "127.0.0.1", *policy = "replicated-3", *password = getenv("RINGSTACK_ADMIN_PASSWORD");
     const char *cert = NULL, *key = NULL, *format = "text", *debug = "";
-    bool        access_log = true;
+    bool        access_log = true, new_object_key = false;
     uint64_t    port_base = 0, drives = DRIVES_DEFAULT, lifecycle_day = 0;
     struct cli_option options[] = {
         { "data", CLI_STRING, "DIR", "where everything is kept (default: data)", &data, 0, 0 },
@@ -94,6 +94,7 @@ int cmd_dev(int argc, char **argv)
         { "log-format", CLI_STRING, "text|json", "form of log lines on stderr (default: text)", &format, 0, 0 },
         { "access-log", CLI_BOOL, NULL, "one line for each request (default: yes; --no-access-log)", &access_log, 0, 0 },
         { "s3-day", CLI_U64, "SECONDS", "length of a day of S3 lifecycle rules, for tests (default: 86400)", &lifecycle_day, 1, 86400 },
+        { "new-object-key", CLI_BOOL, NULL, "make a master key for objects that are encrypted from now on", &new_object_key, 0, 0 },
         { "debug", CLI_STRING, "MODULES", "debug lines of these modules, comma-separated, or 'all'", &debug, 0, 0 },
         CLI_END
     };
@@ -136,6 +137,7 @@ int cmd_dev(int argc, char **argv)
     plan.admin_password = password;
     plan.credentials = true;
     plan.access_log = access_log;
+    plan.new_object_key = new_object_key;
     plan.s3_day_s = (uint32_t)lifecycle_day;
     return cloud_run(&plan);
 }

@@ -235,6 +235,7 @@ int cmd_node(int argc, char **argv)
     const char              *file = NULL, *format = "text", *debug = "";
     struct cli_option        options[] = {
         { "config", CLI_STRING, "FILE", "configuration of this node", &file, 0, 0 },
+        { "new-object-key", CLI_BOOL, NULL, "make a master key for objects that are encrypted from now on", &plan.new_object_key, 0, 0 },
         { "log-format", CLI_STRING, "text|json", "form of log lines on stderr (default: text)", &format, 0, 0 },
         { "debug", CLI_STRING, "MODULES", "debug lines of these modules, comma-separated, or 'all'", &debug, 0, 0 },
         CLI_END

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 
 enum { KEY_ARENA_MAX = 64 * 1024, OPEN_ATTEMPTS_MAX = 4 };
 #define PREFIX "object/master-keys/"
@@ -159,5 +160,8 @@ int crypt_keys_rotate(struct crypt_keys *keys, struct error *err)
         rc = key_make(keys, revision);
     if (rc == 0)
         rc = current_load(keys, &revision);
-    return rc ? error_set(err, rc, "the master key was not replaced: %s", error_text(rc)) : 0;
+    if (rc)
+        return error_set(err, rc, "the master key was not replaced: %s", error_text(rc));
+    log_info("crypt.new_key", "keys=%u", keys->count);
+    return 0;
 }

@@ -237,9 +237,17 @@ def test_at_rest(cloud, s3, demo, anyone):
 def test_after_a_start(cloud, s3, demo, anyone):
     bucket, data = new_bucket(s3), content(100000)
     s3.put_object(Bucket=bucket, Key='o', Body=data, ServerSideEncryption='AES256')
-    cloud.process.stop()
-    cloud.start()
-    check(read(s3, bucket, 'o') == data)
+    for flags in ([], ['--new-object-key'], []):
+        cloud.process.stop()
+        before, args = cloud.log().count('crypt.new_key'), cloud.process.args
+        cloud.process.args = args + flags
+        cloud.start()
+        cloud.process.args = args
+        check(cloud.log().count('crypt.new_key') - before == len(flags))
+        check(read(s3, bucket, 'o') == data)
+        s3.put_object(Bucket=bucket, Key='new', Body=data[1:], ServerSideEncryption='AES256')
+        check(read(s3, bucket, 'new') == data[1:])
+    check(read(s3, bucket, 'new') == data[1:])
 
 
 TESTS = [test_service_keys, test_customers_keys, test_wrong_headers, test_default, test_uploads, test_copies, test_swift, test_at_rest,
