@@ -203,31 +203,44 @@ static void error_element(struct s3_call *c, struct batch *b, const struct targe
     xml_close(&b->xml, "Error");
 }
 
-/* Goes on where it stood when the bucket had to be opened anew. */
+WAITS static int batch_step(struct s3_call *c, struct container *container, struct batch *b, const struct target *t)
+{
+    struct s3_need        need = need_of(c, t);
+    struct object_deleted deleted = { 0 };
+    int                   rc = 0;
+
+    if (t->key.size > S3_KEY_MAX)
+        rc = s3_error(c, S3_KEY_TOO_LONG);
+    else if (t->no_version)
+        rc = s3_error(c, S3_NO_SUCH_VERSION);
+    else if (!s3_may(c, container, &need, NULL))
+        rc = s3_error(c, S3_ACCESS_DENIED);
+    if (rc == 0)
+        rc = delete_one(c, container, t, b->bypass, &deleted);
+    if (rc == -E_STALE || rc == -ECANCELED)
+        return rc;
+    if (rc)
+        error_element(c, b, t, rc);
+    else
+        deleted_element(b, container, t, &deleted);
+    return 0;
+}
+
+/* Goes on where it stood when the bucket had to be opened anew. Each key has the memory of the step's arena. */
 WAITS static int batch_in_bucket(struct s3_call *c, struct container *container, struct batch *b)
 {
-    for (; b->done < b->count; b->done++) {
-        struct target        *t = &b->targets[b->done];
-        struct s3_need        need = need_of(c, t);
-        struct object_deleted deleted = { 0 };
-        int                   rc = 0;
+    struct arena *whole = c->arena, step;
+    int           rc = 0;
 
-        if (t->key.size > S3_KEY_MAX)
-            rc = s3_error(c, S3_KEY_TOO_LONG);
-        else if (t->no_version)
-            rc = s3_error(c, S3_NO_SUCH_VERSION);
-        else if (!s3_may(c, container, &need, NULL))
-            rc = s3_error(c, S3_ACCESS_DENIED);
-        if (rc == 0)
-            rc = delete_one(c, container, t, b->bypass, &deleted);
-        if (rc == -E_STALE || rc == -ECANCELED)
-            return rc;
-        if (rc)
-            error_element(c, b, t, rc);
-        else
-            deleted_element(b, container, t, &deleted);
+    arena_init(&step, ARENA_LIMIT_DEFAULT);
+    c->arena = &step;
+    for (; rc == 0 && b->done < b->count; b->done += rc == 0) {
+        arena_reset(&step);
+        rc = batch_step(c, container, b, &b->targets[b->done]);
     }
-    return 0;
+    c->arena = whole;
+    arena_done(&step);
+    return rc;
 }
 
 WAITS static int batch_run(struct s3_call *c, struct batch *b)

@@ -299,6 +299,17 @@ def test_deletion(cloud, s3, demo, anyone):
     check(s3.head_object(Bucket=bucket, Key='plain'))
 
 
+def test_a_thousand_keys_at_once(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={'Status': 'Enabled'})
+    put_plain(s3, bucket, 'x' * 1000, payload(3, 16384))
+    names = [{'Key': 'x' * 1000}] + [{'Key': '%s%d' % ('y' * 500, n)} for n in range(999)]
+    answer = s3.delete_objects(Bucket=bucket, Delete={'Objects': names})
+    check(len(answer['Deleted']) == 1000 and all(d['DeleteMarker'] for d in answer['Deleted']), answer)
+    page = s3.list_object_versions(Bucket=bucket)
+    check(len(page['DeleteMarkers']) + len(page['Versions']) == 1000 and page['IsTruncated'], len(page['DeleteMarkers']))
+
+
 def demo_answer(demo, bucket):
     return demo.delete_objects(Bucket=bucket, Delete={'Objects': [{'Key': 'plain'}]})
 
