@@ -13,11 +13,12 @@ struct claim_edit {
     struct slice   account;
     uint64_t       now_us;
     bool           release;
-    struct ballot *expect;      /* Release only this one; NULL: whichever is the account's. */
+    uint64_t       expect_us;   /* Release only the claim of that time; 0: whichever is the account's. */
     bool           mine;        /* Out: it was the account's before. */
 };
 
-static int claim_of(const struct row_state *row, struct arena *arena, struct slice *ret_account, struct error *err)
+static int claim_of(const struct row_state *row, struct arena *arena, struct slice *ret_account,
+                    uint64_t *ret_claimed_us, struct error *err)
 {
     ProtobufCAllocator allocator = arena_allocator(arena);
     Rs__BucketClaim   *claim = rs__bucket_claim__unpack(&allocator, row->value->meta.len, row->value->meta.data);
@@ -25,6 +26,7 @@ static int claim_of(const struct row_state *row, struct arena *arena, struct sli
     if (!claim || claim->account.len == 0 || claim->account.len > ACCOUNT_NAME_MAX)
         return error_set(err, -E_CORRUPT, "the bucket's directory entry can't be read");
     *ret_account = pb_slice(claim->account);
+    *ret_claimed_us = claim->claimed_us;
     return 0;
 }
 
@@ -35,7 +37,8 @@ static int claim_decide(void *ctx, const struct row_state *now, struct arena *ar
     Rs__BucketClaim    claim = RS__BUCKET_CLAIM__INIT;
     Rs__RowValue      *value = arena_new(arena, Rs__RowValue);
     struct slice       account = SLICE_NONE, packed;
-    int                rc = now->exists ? claim_of(now, arena, &account, err) : 0;
+    uint64_t           claimed_us = 0;
+    int                rc = now->exists ? claim_of(now, arena, &account, &claimed_us, err) : 0;
 
     if (rc)
         return rc;
@@ -45,7 +48,7 @@ static int claim_decide(void *ctx, const struct row_state *now, struct arena *ar
     rs__row_value__init(value);
     *ret_value = value;
     if (edit->release) {
-        if (!edit->mine || (edit->expect && ballot_compare(*edit->expect, now->ballot) != 0))
+        if (!edit->mine || (edit->expect_us && edit->expect_us != claimed_us))
             return error_set(err, -ENOENT, "the bucket's name is not the account's");
         value->tombstone = true;
         return 0;
@@ -120,16 +123,16 @@ int bucket_release(struct object_service *s, struct slice domain, struct slice n
 }
 
 int bucket_release_claim(struct object_service *s, struct slice domain, struct slice name, struct slice account,
-                         struct ballot claim, int64_t deadline, struct error *err)
+                         uint64_t claimed_us, int64_t deadline, struct error *err)
 {
-    struct claim_edit edit = { .account = account, .release = true, .expect = &claim };
+    struct claim_edit edit = { .account = account, .release = true, .expect_us = claimed_us };
     int               rc = claim_update(s, domain, name, &edit, deadline, err);
 
     return rc == -ENOENT ? 0 : rc;
 }
 
 int bucket_claim_read(struct object_service *s, struct slice domain, struct slice name, int64_t deadline,
-                      struct arena *arena, struct slice *ret_account, struct ballot *ret_ballot, struct error *err)
+                      struct arena *arena, struct slice *ret_account, uint64_t *ret_claimed_us, struct error *err)
 {
     struct row_state row;
     struct held      held;
@@ -143,8 +146,7 @@ int bucket_claim_read(struct object_service *s, struct slice domain, struct slic
         return rc;
     if (!row.exists)
         return error_set(err, -ENOENT, "there is no such bucket");
-    *ret_ballot = row.ballot;
-    return claim_of(&row, arena, ret_account, err);
+    return claim_of(&row, arena, ret_account, ret_claimed_us, err);
 }
 
 int bucket_account(struct object_service *s, struct slice domain, struct slice name, bool fresh, int64_t deadline,
@@ -152,7 +154,7 @@ int bucket_account(struct object_service *s, struct slice domain, struct slice n
 {
     uint64_t            hash;
     struct bucket_slot *slot = slot_of(s, domain, name, &hash);
-    struct ballot       ballot;
+    uint64_t            claimed_us;
     int                 rc = 0;
 
     if (name.size == 0 || name.size > CONTAINER_NAME_MAX)
@@ -160,7 +162,7 @@ int bucket_account(struct object_service *s, struct slice domain, struct slice n
     if (!fresh && slot->hash == hash && slot->until > env_now(s->options.env)) {
         *ret_account = arena_dup(arena, slice_of(slot->account, slot->size));
     } else {
-        rc = bucket_claim_read(s, domain, name, deadline, arena, ret_account, &ballot, err);
+        rc = bucket_claim_read(s, domain, name, deadline, arena, ret_account, &claimed_us, err);
         if (rc)
             return rc;
         slot->hash = hash;

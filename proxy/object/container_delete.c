@@ -144,7 +144,7 @@ WAITS static int prepare(struct object_service *s, struct container *c, int64_t 
 
 /* The bucket's claim as it is while the container lives. */
 WAITS static int claim_of(struct object_service *s, struct container *c, int64_t deadline, bool *ret_mine,
-                          struct ballot *ret_claim, struct error *err)
+                          uint64_t *ret_claimed_us, struct error *err)
 {
     struct slice domain = pb_slice(c->config->domain), account;
     struct arena arena;
@@ -152,7 +152,7 @@ WAITS static int claim_of(struct object_service *s, struct container *c, int64_t
 
     arena_init(&arena, CONTAINER_ARENA_MAX);
     if (domain.size)
-        rc = bucket_claim_read(s, domain, c->name, deadline, &arena, &account, ret_claim, err);
+        rc = bucket_claim_read(s, domain, c->name, deadline, &arena, &account, ret_claimed_us, err);
     *ret_mine = rc == 0 && slice_equal(account, c->account);
     arena_done(&arena);
     return rc == -ENOENT ? 0 : rc;
@@ -160,9 +160,9 @@ WAITS static int claim_of(struct object_service *s, struct container *c, int64_t
 
 WAITS static int delete_open(struct object_service *s, struct container *c, int64_t deadline, struct error *err)
 {
-    struct ballot claim = { 0 };
-    bool          dead = false, claimed = false;
-    int           rc = claim_of(s, c, deadline, &claimed, &claim, err);
+    uint64_t claimed_us = 0;
+    bool     dead = false, claimed = false;
+    int      rc = claim_of(s, c, deadline, &claimed, &claimed_us, err);
 
     if (rc == 0)
         rc = prepare(s, c, deadline, err);
@@ -173,7 +173,7 @@ WAITS static int delete_open(struct object_service *s, struct container *c, int6
     if (rc == 0)
         rc = dead_finish(s, c->account, c->name, c->shard.id, deadline, err);
     if (rc == 0 && claimed)
-        rc = bucket_release_claim(s, pb_slice(c->config->domain), c->name, c->account, claim, deadline, err);
+        rc = bucket_release_claim(s, pb_slice(c->config->domain), c->name, c->account, claimed_us, deadline, err);
     if (rc == 0)
         stats_dirty(s, c);   /* The flow finds it dead and removes its statistics. */
     return rc;

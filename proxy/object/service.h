@@ -107,12 +107,12 @@ int config_value(const Rs__ContainerConfig *config, struct arena *arena, Rs__Row
 WAITS int config_update(struct object_service *s, const uint8_t *id, const struct policy *policy,
                         struct config_edit *edit, int64_t deadline, struct ballot *ret_ballot, struct error *err);
 
-/* Who has a bucket's name, and the ballot of that claim; releases just that one (bucket_name.c). */
+/* Who has a bucket's name, and the time of that claim; releases just that one (bucket_name.c). */
 WAITS int bucket_claim_read(struct object_service *s, struct slice domain, struct slice name, int64_t deadline,
-                            struct arena *arena, struct slice *ret_account, struct ballot *ret_ballot,
+                            struct arena *arena, struct slice *ret_account, uint64_t *ret_claimed_us,
                             struct error *err);
 WAITS int bucket_release_claim(struct object_service *s, struct slice domain, struct slice name, struct slice account,
-                               struct ballot claim, int64_t deadline, struct error *err);
+                               uint64_t claimed_us, int64_t deadline, struct error *err);
 
 /* Removes what points at a dead container (container.c). */
 WAITS int dead_finish(struct object_service *s, struct slice account, struct slice name, const uint8_t *id,
