@@ -194,7 +194,8 @@ WAITS static int complete_reply(struct s3_call *c, const struct container *conta
     rc = xml.failed ? -ENOMEM : 0;
     if (rc == 0) {
         s3_begin(c, 200);
-        s3_header_version(c, container, meta);
+        if (!meta->null_version)   /* As after every write: there is no version to name. */
+            s3_header_version(c, container, meta);
         s3_reply_encryption(c, meta);
         http_reply_body(c->rq, "application/xml", text_slice(&xml));
     }

@@ -96,7 +96,8 @@ void s3_write_close(struct s3_write *w)
 void s3_write_headers(struct s3_write *w)
 {
     s3_header_etag(w->c, &w->meta);
-    s3_header_version(w->c, w->container, &w->meta);
+    if (!w->meta.null_version)   /* With versioning suspended a write has no version to name. */
+        s3_header_version(w->c, w->container, &w->meta);
     s3_header_checksum(w->c, &w->meta);
     s3_reply_encryption(w->c, &w->meta);
     s3_reply_expiration(w->c, w->container, &w->meta, object_put_size(w->put));
