@@ -55,7 +55,7 @@ int config_object_edit(struct s3_call *c, struct container *container, struct co
     return rc;
 }
 
-static int reply_version(struct s3_call *c, const struct container *container, const Rs__ObjectMeta *meta, int status)
+WAITS static int reply_version(struct s3_call *c, const struct container *container, const Rs__ObjectMeta *meta, int status)
 {
     s3_begin(c, status);
     s3_header_version(c, container, meta);
