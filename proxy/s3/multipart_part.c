@@ -16,7 +16,7 @@ struct part_put {
     enum checksum_kind kind;        /* Of the part's checksum. */
 };
 
-WAITS static void part_done(struct part_put *p)
+WAITS WAITS static void part_done(struct part_put *p)
 {
     p->put = object_put_free(p->put);
     p->first = container_unref(p->first);
@@ -39,9 +39,10 @@ WAITS static int part_begin(struct s3_call *c, struct container *container, stru
 
 WAITS static int part_open(struct s3_call *c, struct container *container, struct part_put *p, uint64_t size)
 {
-    int rc = upload_put_new(c->os, container, &p->upload, p->number, size, s3_body_deadline(c), c->arena, &p->put,
-                            &c->err);
+    int rc;
 
+    part_done(p);   /* Of an attempt whose source changed half-way. */
+    rc = upload_put_new(c->os, container, &p->upload, p->number, size, s3_body_deadline(c), c->arena, &p->put, &c->err);
     if (rc)
         return upload_code(c, rc);
     p->first = container_ref(container);
