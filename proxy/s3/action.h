@@ -1,4 +1,4 @@
-/* proxy/s3/action.h - the actions of S3 that policies name, and which ones an operation needs.
+/* proxy/s3/action.h - the actions of S3 that policies name. ops.c says which ones an operation needs.
  *
  * The table also says which permission of an ACL stands for an action. Source: AWS Service Authorization Reference,
  * "Actions, resources, and condition keys for Amazon S3"; S3 user guide, "Access control list overview". Pure. */
@@ -121,13 +121,5 @@ const char *s3_action_name(enum s3_action action);      /* "GetObject", without 
 bool        s3_action_on_object(enum s3_action action);  /* Its resource is an object. */
 /* The permission that allows it, of the object's ACL or the bucket's; 0: ACLs never allow it. */
 uint32_t    s3_action_permission(enum s3_action action, bool *ret_of_object);
-
-/* An operation of the API by name: what it needs, without and with a version id. A copy also needs GET_OBJECT of
- * its source; an operation that also sets tags, an ACL or a lock needs the action for that too. */
-struct s3_op {
-    const char    *name;
-    enum s3_action action, with_version;
-};
-const struct s3_op *s3_op_find(const char *name);   /* NULL: no such operation. */
 
 #endif

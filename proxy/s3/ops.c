@@ -20,7 +20,7 @@ const struct s3_operation s3_operations[] = {
            s3_get_object_retention),
     OBJECT("GetObjectLegalHold", "GET", "legal-hold", NULL, GET_OBJECT_LEGAL_HOLD, GET_OBJECT_LEGAL_HOLD,
            s3_get_object_legal_hold),
-    OBJECT("GetObjectTorrent", "GET", "torrent", NULL, GET_OBJECT_TORRENT, GET_OBJECT_TORRENT, NULL),
+    OBJECT("GetObjectTorrent", "GET", "torrent", NULL, GET_OBJECT_TORRENT, GET_OBJECT_VERSION_TORRENT, NULL),
     OBJECT("ListParts", "GET", "uploadId", NULL, LIST_MULTIPART_UPLOAD_PARTS, LIST_MULTIPART_UPLOAD_PARTS,
            s3_list_parts),
     OBJECT("GetObject", "GET", NULL, NULL, GET_OBJECT, GET_OBJECT_VERSION, s3_get_object),
