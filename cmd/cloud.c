@@ -167,6 +167,16 @@ static int listen_on(struct cloud *cloud, struct http_server **ret_server, const
     return http_server_listen(*ret_server, address, err);
 }
 
+int cloud_add_s3_host(struct cloud_plan *plan, const char *name, struct error *err)
+{
+    if (!s3_host_valid(slice_str(name)))
+        return error_set(err, -E_SYNTAX, "s3-host '%s' is not a host name", name);
+    if (plan->s3_host_count == S3_HOSTS_MAX)
+        return error_set(err, -E_LIMIT, "more than %d s3-hosts", S3_HOSTS_MAX);
+    plan->s3_hosts[plan->s3_host_count++] = name;
+    return 0;
+}
+
 /* The two dialects share the object port. */
 struct dialects {
     struct swift swift;
@@ -177,7 +187,7 @@ WAITS static void objects_handle(void *ctx, struct http_request *rq)
 {
     struct dialects *dialects = ctx;
 
-    if (s3_claims(rq))
+    if (s3_claims(&dialects->s3, rq))
         s3_handle(&dialects->s3, rq);
     else
         swift_handle(&dialects->swift, rq);
@@ -194,6 +204,8 @@ WAITS static int listen_objects(struct cloud *cloud, struct error *err)
     dialects.swift = (struct swift) { .objects = cloud->objects, .identity = cloud->identity };
     dialects.s3 = (struct s3) { .objects = cloud->objects, .identity = cloud->identity, .region = "RegionOne",
                                 .lifecycle_day_s = cloud->plan->s3_day_s };
+    for (uint32_t i = 0; i < cloud->plan->s3_host_count; i++)
+        dialects.s3.hosts[i] = cloud->plan->s3_hosts[i];
     cloud->s3 = &dialects.s3;
     rc = listen_on(cloud, &cloud->swift, &options, objects_handle, &dialects, RANK_OBJECT, err);
     return rc ? rc : lifecycle_start(&lifecycle, err);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/env.h"
+#include "proxy/s3/s3.h"
 #include "storage/policy.h"
 
 enum { CLOUD_DEVICES_MAX = 1024, CLOUD_NODES_MAX = 256, CLOUD_PART_POWER = 10 };
@@ -52,8 +53,13 @@ struct cloud_plan {
     bool                 credentials;     /* Write openrc and clouds.yaml below 'data'. */
     bool                 access_log;      /* One line a request of the object service. */
     bool                 new_object_key;  /* Of encrypted objects: made at this start. Proxies only. */
-    uint32_t             s3_day_s; /* Length of a day of lifecycle rules; 0: a real one. */
+    const char          *s3_hosts[S3_HOSTS_MAX];   /* "BUCKET.<host>" names a bucket: cloud_add_s3_host(). */
+    uint32_t             s3_host_count;
+    uint32_t             s3_day_s;        /* Length of a day of lifecycle rules; 0: a real one. */
 };
+
+/* Another name of the S3 service; borrows 'name'. -E_SYNTAX: not a DNS name; -E_LIMIT: more than S3_HOSTS_MAX. */
+int cloud_add_s3_host(struct cloud_plan *plan, const char *name, struct error *err);
 
 /* Runs until SIGTERM or SIGINT; the exit status. */
 int cloud_run(const struct cloud_plan *plan);

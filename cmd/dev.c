@@ -74,6 +74,16 @@ static int choose_policies(struct cloud_plan *plan, const char *wanted, uint64_t
     return 0;
 }
 
+static int add_hosts(struct cloud_plan *plan, const struct cli_command *command, const struct cli_list *hosts)
+{
+    struct error err;
+
+    for (uint32_t i = 0; i < hosts->count; i++)
+        if (cloud_add_s3_host(plan, hosts->value[i], &err) != 0)
+            return cli_usage(command, "%s", err.text);
+    return -1;
+}
+
 int cmd_dev(int argc, char **argv)
 {
     static struct cloud_plan plan;
@@ -81,6 +91,7 @@ int cmd_dev(int argc, char **argv)
     const char *data = "data", *listen = "127.0.0.1", *policy = "replicated-3", *password = getenv("RINGSTACK_ADMIN_PASSWORD");
     const char *cert = NULL, *key = NULL, *format = "text", *debug = "";
     bool        access_log = true, new_object_key = false;
+    static struct cli_list s3_hosts;
     uint64_t    port_base = 0, drives = DRIVES_DEFAULT, lifecycle_day = 0;
     struct cli_option options[] = {
         { "data", CLI_STRING, "DIR", "where everything is kept (default: data)", &data, 0, 0 },
@@ -94,6 +105,7 @@ int cmd_dev(int argc, char **argv)
         { "log-format", CLI_STRING, "text|json", "form of log lines on stderr (default: text)", &format, 0, 0 },
         { "access-log", CLI_BOOL, NULL, "one line for each request (default: yes; --no-access-log)", &access_log, 0, 0 },
         { "s3-day", CLI_U64, "SECONDS", "length of a day of S3 lifecycle rules, for tests (default: 86400)", &lifecycle_day, 1, 86400 },
+        { "s3-host", CLI_LIST, "NAME", "BUCKET.NAME is a bucket's host name, as BUCKET.localhost is; may be repeated", &s3_hosts, 0, 0 },
         { "new-object-key", CLI_BOOL, NULL, "make a master key for objects that are encrypted from now on", &new_object_key, 0, 0 },
         { "debug", CLI_STRING, "MODULES", "debug lines of these modules, comma-separated, or 'all'", &debug, 0, 0 },
         CLI_END
@@ -109,6 +121,9 @@ int cmd_dev(int argc, char **argv)
         return cli_usage(&command, "--tls-cert and --tls-key go together");
     if (strcmp(format, "text") && strcmp(format, "json"))
         return cli_usage(&command, "--log-format is text or json, not '%s'", format);
+    status = add_hosts(&plan, &command, &s3_hosts);
+    if (status >= 0)
+        return status;
     log_set_json(!strcmp(format, "json"));
     log_set_debug(debug);
     if (password && !*password)

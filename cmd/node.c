@@ -131,10 +131,24 @@ static int parse_policies(struct cloud_plan *plan, const char *names, const char
     return error_set(err, -E_SYNTAX, "default-policy is not among policies");
 }
 
+/* Names of the S3 service, separated by blanks or commas. The plan borrows them. */
+static int parse_hosts(struct cloud_plan *plan, const char *names, struct error *err)
+{
+    static char copy[CONFIG_LINE_MAX];
+    char       *rest = copy, *word;
+
+    if ((size_t)snprintf(copy, sizeof copy, "%s", names) >= sizeof copy)
+        return error_set(err, -E_SYNTAX, "s3-host: too long");
+    while ((word = strsep(&rest, " ,")) != NULL)
+        if (*word)
+            TRY(cloud_add_s3_host(plan, word, err));
+    return 0;
+}
+
 static int parse_self(struct cloud_plan *plan, struct config *config, struct error *err)
 {
     struct config_section *self = config_find(config, "self", "");
-    const char            *roles, *password_file;
+    const char            *roles, *password_file, *s3_hosts;
     uint64_t               id, port, lifecycle_day;
 
     if (!self)
@@ -150,6 +164,8 @@ static int parse_self(struct cloud_plan *plan, struct config *config, struct err
     TRY(config_bool(self, "access-log", true, &plan->access_log, err));
     TRY(config_u64(self, "s3-day", 86400, 1, 86400, &lifecycle_day, err));
     plan->s3_day_s = (uint32_t)lifecycle_day;
+    TRY(config_string(self, "s3-host", "", &s3_hosts, err));
+    TRY(parse_hosts(plan, s3_hosts, err));
     TRY(config_string(self, "admin-password-file", NULL, &password_file, err));
     if (!plan->data)
         return error_set(err, -E_SYNTAX, "[self] has no data directory");

@@ -187,6 +187,10 @@ struct slice s3_account_of(struct s3_call *c);                           /* "AUT
 struct slice s3_project_of(const struct container *container);           /* The owner's canonical id. */
 bool s3_bucket_name_valid(struct slice name);                            /* AWS's rules for new buckets. */
 
+/* The bucket that a Host header names, empty when it names none: what stands in front of one of our names, or of ".s3."
+ * anywhere. True when the host is one of our names or below it. An address has no bucket. Borrows. Pure (host.c). */
+bool s3_host_bucket(const struct s3 *s3, struct slice host, struct slice *ret_bucket);
+
 /* --- Helpers of object operations (object_put.c, object_get.c). --- */
 /* User metadata, kept headers, content type, storage class, tags, lock of the request into 'meta'; 0 or a code. */
 int  s3_object_headers(struct s3_call *c, const struct container *container, Rs__ObjectMeta *meta);

@@ -1,6 +1,4 @@
 /* proxy/s3/handle.c - from host, path, method and subresource to the operation that answers. */
-#include <strings.h>
-
 #include "base/counter.h"
 #include "base/log.h"
 #include "proxy/s3/auth.h"
@@ -15,9 +13,11 @@ static bool path_is_under(struct slice path, struct slice top)
     return slice_starts(path, top) && (path.size == top.size || path.data[top.size] == '/');
 }
 
-bool s3_claims(const struct http_request *rq)
+bool s3_claims(const struct s3 *s3, const struct http_request *rq)
 {
-    if (s3_auth_present(rq))
+    struct slice bucket;
+
+    if (s3_auth_present(rq) || (s3_host_bucket(s3, rq->host, &bucket) && bucket.size))
         return true;
     return !path_is_under(rq->path, SLICE("/v1")) && !path_is_under(rq->path, SLICE("/v1.0")) &&
            !path_is_under(rq->path, SLICE("/auth")) && !slice_equal(rq->path, SLICE("/info")) &&
@@ -26,39 +26,6 @@ bool s3_claims(const struct http_request *rq)
 
 /* --- Names. --- */
 
-static bool ends_with(struct slice text, struct slice end)
-{
-    return text.size > end.size &&
-           strncasecmp((const char *)text.data + text.size - end.size, (const char *)end.data, end.size) == 0;
-}
-
-/* The bucket in front of one of our host names ("name.s3.example:8080"); empty when the host is ours alone, an
- * address, or nobody's. */
-static struct slice bucket_of_host(const struct s3_call *c)
-{
-    struct slice   host = c->rq->host;
-    const uint8_t *colon = memrchr(host.data ? host.data : (const uint8_t *)"", ':', host.size);
-
-    if (host.size == 0 || host.data[0] == '[')
-        return SLICE_NONE;
-    if (colon)
-        host.size = (size_t)(colon - host.data);
-    for (uint32_t i = 0; i <= S3_HOSTS_MAX; i++) {
-        struct slice ours = i ? slice_str(c->s3->hosts[i - 1]) : SLICE("localhost");
-        if (i && !c->s3->hosts[i - 1])
-            break;
-        if (ends_with(host, ours) && host.data[host.size - ours.size - 1] == '.') {
-            struct slice front = slice_of(host.data, host.size - ours.size - 1);
-            /* "s3.localhost" is a name of ours as well. */
-            if (slice_equal(front, SLICE("s3")) || ends_with(front, SLICE(".s3")))
-                front.size = front.size > 3 ? front.size - 3 : 0;
-            return front;
-        }
-    }
-    const uint8_t *at = memmem(host.data, host.size, ".s3.", 4);
-    return at ? slice_of(host.data, (size_t)(at - host.data)) : SLICE_NONE;
-}
-
 static int find_names(struct s3_call *c)
 {
     struct slice path = c->rq->path, front;
@@ -66,7 +33,7 @@ static int find_names(struct s3_call *c)
     if (path.size == 0 || path.data[0] != '/')
         return s3_error(c, S3_INVALID_URI);
     path = slice_from(path, 1);
-    front = bucket_of_host(c);
+    (void)s3_host_bucket(c->s3, c->rq->host, &front);
     if (front.size) {
         c->virtual_host = true;
         c->bucket = front;

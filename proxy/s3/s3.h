@@ -9,21 +9,26 @@
 #include "identity/identity.h"
 #include "proxy/object/object.h"
 
-enum { S3_HOSTS_MAX = 8 };
+enum {
+    S3_HOSTS_MAX = 8,
+    S3_HOST_BYTES_MAX = 253   /* RFC 1035, section 2.3.4, without the last dot. */
+};
 
 struct s3 {
     struct object_service *objects;
     struct identity       *identity;
     const char            *region;                 /* Signed for, and GetBucketLocation's; "us-east-1" is accepted beside it. */
-    /* "BUCKET.<host>" names a bucket (virtual-host style), for each of these; NULL ends them. "localhost" always does. */
+    /* "BUCKET.<host>" names a bucket (virtual-host style), for each of these; NULL ends them. "localhost" always does.
+     * Each is s3_host_valid(). */
     const char            *hosts[S3_HOSTS_MAX + 1];
     uint32_t               lifecycle_day_s;        /* Length of a lifecycle rule's day; 0: 86400. Tests shorten it. */
     struct compiled       *compiled;               /* compiled.h; made with the first request. */
     bool                   any_storage_class;      /* Names that are neither AWS's nor a policy's are kept as they are. */
 };
 
-/* AWS credentials, or a path that is not one of the Swift dialect's. */
-bool s3_claims(const struct http_request *rq);
+/* AWS credentials, a bucket in front of one of our host names, or a path that is not one of the Swift dialect's. */
+bool s3_claims(const struct s3 *s3, const struct http_request *rq);
+bool s3_host_valid(struct slice name);   /* A DNS name that may be one of 'hosts'. Pure. */
 WAITS void s3_handle(void *ctx /* struct s3 */, struct http_request *rq);
 void s3_done(struct s3 *s3);   /* Frees what requests left in it. */
 
