@@ -118,13 +118,37 @@ int s3_delete_object(struct s3_call *c)
     return rc ? rc : s3_with_bucket(c, delete_in_bucket, t);
 }
 
-/* --- DeleteObjects. --- */
+/* --- DeleteObjects. ---
+ *
+ * Keys are deleted by up to DELETES_AT_ONCE tasks, of which the request's own is one; each takes the next key that
+ * nobody has. What became of a key is kept with it, and the answer is written in the order of the request. */
+
+enum {
+    DELETES_AT_ONCE = 16,                              /* A key's deletion mostly waits for other nodes. */
+    DELETE_ARENA_BYTES = 1024 * 1024,                  /* Of one key: its old metadata, its version, an ACL. */
+    DELETE_REPLY_BYTES_MAX = 16 * 1024 * 1024          /* Every byte of the keys may need six to be escaped. */
+};
+
+enum fate { FATE_OPEN, FATE_DELETED, FATE_FAILED };
+
+/* One key of the request and what became of it. */
+struct batch_item {
+    struct target t;
+    enum fate     fate;
+    bool          marker;                              /* A delete marker was made or deleted... */
+    char          version[VERSION_TEXT_MAX + 1];       /* ...with this version; "": it has none. */
+    int           code;                                /* FATE_FAILED: S3_*... */
+    struct slice  why;                                 /* ...with a sentence, if it is not the code's own. */
+};
 
 struct batch {
-    struct target *targets;
-    uint32_t       count, done;
-    bool           quiet, bypass;
-    struct text    xml;
+    struct arena       arena;     /* The request's document and sentences; shared by the tasks, which never wait in it. */
+    struct batch_item *items;
+    uint32_t           count;
+    bool               quiet, bypass;
+    /* Of one round, which ends when the bucket has to be opened anew. */
+    uint32_t           next;      /* The first that no task took. */
+    int                rc;        /* Not 0: no more keys are begun. */
 };
 
 static void read_target(const struct docs_delete_item *item, struct target *t)
@@ -147,64 +171,48 @@ static void read_target(const struct docs_delete_item *item, struct target *t)
     t->condition.modified_s = item->modified_s;
 }
 
-WAITS static int read_batch(struct s3_call *c, struct arena *arena, struct batch *b)
+WAITS static int read_batch(struct s3_call *c, struct batch *b)
 {
     struct docs_delete document;
     struct slice       body;
     int                rc = s3_document(c, DOCS_DELETE_BYTES_MAX, &body);
 
     if (rc == 0)
-        rc = docs_delete_parse(arena, body, &document, &c->err);
+        rc = docs_delete_parse(&b->arena, body, &document, &c->err);
     if (rc)
         return rc;
     b->quiet = document.quiet;
     b->count = document.count;
-    b->targets = arena_array(arena, struct target, b->count);
-    if (!b->targets)
+    b->items = arena_array(&b->arena, struct batch_item, b->count);
+    if (!b->items)
         return -ENOMEM;
     for (uint32_t i = 0; i < b->count; i++)
-        read_target(&document.items[i], &b->targets[i]);
+        read_target(&document.items[i], &b->items[i].t);
     return 0;
 }
 
-static void name_elements(struct batch *b, const struct target *t)
+/* --- One key. --- */
+
+static void item_failed(struct s3_call *c, struct batch *b, struct batch_item *item, int rc)
 {
-    xml_leaf(&b->xml, "Key", t->key);
-    if (t->version_text.size)
-        xml_leaf(&b->xml, "VersionId", t->version_text);
+    item->fate = FATE_FAILED;
+    item->code = s3_code_of(c, rc);
+    if (rc > 0 && c->err.code == rc && c->err.text[0])
+        item->why = arena_dup(&b->arena, slice_str(c->err.text));
 }
 
-static void deleted_element(struct batch *b, const struct container *container, const struct target *t,
-                            const struct object_deleted *deleted)
+static void item_deleted(const struct container *container, struct batch_item *item, const struct object_deleted *deleted)
 {
-    char text[VERSION_TEXT_MAX + 1];
-
-    if (b->quiet)
-        return;
-    xml_open(&b->xml, "Deleted");
-    name_elements(b, t);
-    if (deleted->marker && container->config->versioning != VERSIONING_OFF) {
-        xml_leaf_bool(&b->xml, "DeleteMarker", true);
-        if (deleted->meta)
-            xml_leaf(&b->xml, "DeleteMarkerVersionId", version_text(deleted->meta, text));
-    }
-    xml_close(&b->xml, "Deleted");
+    item->fate = FATE_DELETED;
+    item->marker = deleted->marker && container->config->versioning != VERSIONING_OFF;
+    if (item->marker && deleted->meta)
+        version_text(deleted->meta, item->version);
 }
 
-static void error_element(struct s3_call *c, struct batch *b, const struct target *t, int rc)
+/* 0: its fate is known; else the round ends. */
+WAITS static int batch_step(struct s3_call *c, struct container *container, struct batch *b, struct batch_item *item)
 {
-    int  code = s3_code_of(c, rc);
-    bool own = rc > 0 && c->err.code == rc && c->err.text[0];
-
-    xml_open(&b->xml, "Error");
-    name_elements(b, t);
-    xml_leaf(&b->xml, "Code", slice_str(s3_code_name(code)));
-    xml_leaf(&b->xml, "Message", slice_str(own ? c->err.text : s3_code_text(code)));
-    xml_close(&b->xml, "Error");
-}
-
-WAITS static int batch_step(struct s3_call *c, struct container *container, struct batch *b, const struct target *t)
-{
+    struct target        *t = &item->t;
     struct s3_need        need = need_of(c, t);
     struct object_deleted deleted = { 0 };
     int                   rc = 0;
@@ -220,26 +228,105 @@ WAITS static int batch_step(struct s3_call *c, struct container *container, stru
     if (rc == -E_STALE || rc == -ECANCELED)
         return rc;
     if (rc)
-        error_element(c, b, t, rc);
+        item_failed(c, b, item, rc);
     else
-        deleted_element(b, container, t, &deleted);
+        item_deleted(container, item, &deleted);
     return 0;
 }
 
-/* Goes on where it stood when the bucket had to be opened anew. Each key has the memory of the step's arena. */
+/* --- Many keys. --- */
+
+/* One task of a round, in the frame of the task that waits for all of them. */
+struct batch_worker {
+    struct batch      *batch;
+    struct s3_call    *c;
+    struct container  *container;
+    struct wait_group *finished;
+};
+
+static struct batch_item *batch_take(struct batch *b)
+{
+    while (b->rc == 0 && b->next < b->count) {
+        struct batch_item *item = &b->items[b->next++];
+        if (item->fate == FATE_OPEN)
+            return item;
+    }
+    return NULL;
+}
+
+/* Each task has its own copy of the call: steps leave their errors and their memory in it. */
+WAITS static void batch_work(void *arg)
+{
+    struct batch_worker *w = arg;
+    struct s3_call       call = *w->c;
+    struct arena         step;
+    struct batch_item   *item;
+
+    arena_init(&step, DELETE_ARENA_BYTES);
+    call.arena = &step;
+    while ((item = batch_take(w->batch)) != NULL) {
+        int rc = batch_step(&call, w->container, w->batch, item);
+        if (rc && (w->batch->rc == 0 || rc == -ECANCELED))
+            w->batch->rc = rc;
+        arena_reset(&step);
+    }
+    arena_done(&step);
+    if (w->finished)
+        wait_group_done(w->finished);
+}
+
+/* Goes on with the keys whose fate is open. Where no task is to be had, those that run do all the work. */
 WAITS static int batch_in_bucket(struct s3_call *c, struct container *container, struct batch *b)
 {
-    struct arena *whole = c->arena, step;
-    int           rc = 0;
+    struct wait_group   finished = { 0 };
+    struct batch_worker other = { b, c, container, &finished }, self = { b, c, container, NULL };
 
-    arena_init(&step, ARENA_LIMIT_DEFAULT);
-    c->arena = &step;
-    for (; rc == 0 && b->done < b->count; b->done += rc == 0) {
-        arena_reset(&step);
-        rc = batch_step(c, container, b, &b->targets[b->done]);
+    b->next = 0;
+    b->rc = 0;
+    for (uint32_t i = 1; i < DELETES_AT_ONCE && i < b->count; i++) {
+        wait_group_add(&finished, 1);
+        if (env_spawn(c->rq->env, "s3.delete", batch_work, &other) != 0) {
+            wait_group_done(&finished);
+            break;
+        }
     }
-    c->arena = whole;
-    arena_done(&step);
+    batch_work(&self);
+    wait_group_wait_shielded(&finished);   /* They use our memory; each of their steps has a deadline. */
+    return b->rc;
+}
+
+static void item_element(struct text *xml, const struct batch *b, const struct batch_item *item)
+{
+    const char *element = item->fate == FATE_DELETED ? "Deleted" : "Error";
+
+    if (b->quiet && item->fate == FATE_DELETED)
+        return;
+    xml_open(xml, element);
+    xml_leaf(xml, "Key", item->t.key);
+    if (item->t.version_text.size)
+        xml_leaf(xml, "VersionId", item->t.version_text);
+    if (item->fate == FATE_FAILED) {
+        xml_leaf(xml, "Code", slice_str(s3_code_name(item->code)));
+        xml_leaf(xml, "Message", item->why.size ? item->why : slice_str(s3_code_text(item->code)));
+    } else if (item->marker) {
+        xml_leaf_bool(xml, "DeleteMarker", true);
+        if (item->version[0])
+            xml_leaf(xml, "DeleteMarkerVersionId", slice_str(item->version));
+    }
+    xml_close(xml, element);
+}
+
+WAITS static int batch_reply(struct s3_call *c, const struct batch *b)
+{
+    struct text xml = { .limit = DELETE_REPLY_BYTES_MAX };
+    int         rc;
+
+    xml_begin(&xml, "DeleteResult");
+    for (uint32_t i = 0; i < b->count; i++)
+        item_element(&xml, b, &b->items[i]);
+    xml_close(&xml, "DeleteResult");
+    rc = s3_reply_xml(c, 200, &xml);
+    text_done(&xml);
     return rc;
 }
 
@@ -248,7 +335,6 @@ WAITS static int batch_run(struct s3_call *c, struct batch *b)
     struct container *container;
     int               rc = -E_STALE;
 
-    xml_begin(&b->xml, "DeleteResult");
     for (int attempt = 0; attempt < S3_STALE_ATTEMPTS_MAX && rc == -E_STALE; attempt++) {
         rc = s3_bucket_find(c, c->bucket, attempt > 0, &container);
         if (rc)
@@ -258,21 +344,18 @@ WAITS static int batch_run(struct s3_call *c, struct batch *b)
             container_forget(c->os, container);
         container_unref(container);
     }
-    xml_close(&b->xml, "DeleteResult");
-    return rc ? rc : s3_reply_xml(c, 200, &b->xml);
+    return rc ? rc : batch_reply(c, b);
 }
 
 int s3_delete_objects(struct s3_call *c)
 {
-    struct batch b = { .bypass = bypass_asked(c), .xml = { .limit = S3_REPLY_MAX } };
-    struct arena arena;
+    struct batch b = { .bypass = bypass_asked(c) };
     int          rc;
 
-    arena_init(&arena, XML_ARENA_BYTES);
-    rc = read_batch(c, &arena, &b);
+    arena_init(&b.arena, XML_ARENA_BYTES);
+    rc = read_batch(c, &b);
     if (rc == 0)
         rc = batch_run(c, &b);
-    text_done(&b.xml);
-    arena_done(&arena);
+    arena_done(&b.arena);
     return rc;
 }

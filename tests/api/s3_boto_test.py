@@ -2,17 +2,26 @@
 """Buckets, listings, objects, copies and access through S3, by boto3 and by hand: the rows of docs/api-s3.md."""
 import base64
 import concurrent.futures
+import contextlib
 import datetime
 import hashlib
 import http.client
+import json
 import os
+import socket
+import subprocess
 import sys
+import tempfile
+import unittest.mock
 import urllib.request
+import xml.etree.ElementTree
 
+import boto3
+import botocore.client
 import botocore.handlers
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cloud import Cloud, Report, check, md5, payload
+from cloud import PASSWORD, PROGRAM, RANKS, Cloud, Process, Report, check, free_base, md5, payload
 from s3_client import client, clients, fails, new_bucket
 
 report = Report()
@@ -310,6 +319,49 @@ def test_a_thousand_keys_at_once(cloud, s3, demo, anyone):
     check(len(page['DeleteMarkers']) + len(page['Versions']) == 1000 and page['IsTruncated'], len(page['DeleteMarkers']))
 
 
+def test_each_key_of_many_has_its_own_answer(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({'Version': '2012-10-17', 'Statement': [
+        {'Effect': 'Deny', 'Principal': '*', 'Action': 's3:DeleteObject', 'Resource': 'arn:aws:s3:::%s/kept/*' % bucket}]}))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: put_plain(s3, bucket, 'kept/%03d' % n if n % 3 == 0 else 'k%03d' % n), range(0, 300)))
+    # Mixed as they come: 100 that stay, 200 that go, some of them twice, names that need escaping, and names that never were.
+    names = ['kept/%03d' % n if n % 3 == 0 else 'k%03d' % n for n in range(300)] + ['"<%d>&' % n for n in range(300)]
+    names += ['k%03d' % n for n in range(400)]
+    tag = md5(b'another')
+    objects = [{'Key': name} for name in names]
+    objects[1]['ETag'] = tag   # k001 has another, and goes all the same: it is there a second time, without the condition.
+    status, answer = delete_by_hand(s3, cloud, bucket, objects)
+    check(status == 200, (status, answer))
+    found = [(e.tag, e.findtext('Key')) for e in answer]
+    check([key for _, key in found] == names, 'the order of the request')
+    check([tag for tag, key in found if key.startswith('kept/')] == ['Error'] * 100, found[:9])
+    wrong = [key for tag, key in found[2:] if tag == 'Error' and not key.startswith('kept/')]
+    check(not wrong, wrong)
+    codes = {e.findtext('Code') for e in answer if e.tag == 'Error' and e.findtext('Key').startswith('kept/')}
+    check(codes == {'AccessDenied'}, codes)
+    check(keys(s3.list_objects_v2(Bucket=bucket)) == ['kept/%03d' % n for n in range(0, 300, 3)])
+    s3.delete_bucket_policy(Bucket=bucket)
+    answer = s3.delete_objects(Bucket=bucket, Delete={'Quiet': True, 'Objects': [{'Key': 'kept/%03d' % n} for n in range(0, 300, 3)]})
+    check('Errors' not in answer and keys(s3.list_objects_v2(Bucket=bucket)) == [], answer)
+
+
+def delete_by_hand(s3, cloud, bucket, objects):
+    """DeleteObjects whose answer is read in its order, which boto3 does not keep between Deleted and Errors."""
+    root = xml.etree.ElementTree.Element('Delete', xmlns='http://s3.amazonaws.com/doc/2006-03-01/')
+    for item in objects:
+        element = xml.etree.ElementTree.SubElement(root, 'Object')
+        for name, value in item.items():
+            xml.etree.ElementTree.SubElement(element, name).text = value
+    data = xml.etree.ElementTree.tostring(root)
+    url = s3.generate_presigned_url('delete_objects', {'Bucket': bucket, 'Delete': {'Objects': []}}, ExpiresIn=100)
+    status, _, answer = raw(cloud, 'POST', '/' + url.split('/', 3)[3], body=data)
+    root = xml.etree.ElementTree.fromstring(answer)
+    for element in root.iter():
+        element.tag = element.tag.split('}')[-1]
+    return status, list(root)
+
+
 def demo_answer(demo, bucket):
     return demo.delete_objects(Bucket=bucket, Delete={'Objects': [{'Key': 'plain'}]})
 
@@ -497,8 +549,78 @@ def test_virtual_hosts(cloud, s3, demo, anyone):
     check(raw(cloud, 'GET', '/%s/a/b' % bucket, host='[::1]:80')[2] == b'1')
 
 
+@contextlib.contextmanager
+def names_of_the_cloud(suffix):
+    """Within it, every host name with this end is this machine's."""
+    real = socket.getaddrinfo
+
+    def look_up(host, *args, **kw):
+        return real('127.0.0.1' if isinstance(host, str) and host.endswith(suffix) else host, *args, **kw)
+    with unittest.mock.patch('socket.getaddrinfo', look_up):
+        yield
+
+
+def at_host(cloud, s3, host, **config):
+    """A client like this one that puts the bucket before the host name."""
+    options = botocore.client.Config(s3={'addressing_style': 'virtual'}, retries={'max_attempts': 1}, **config)
+    return boto3.client('s3', endpoint_url='http://%s:%d' % (host, cloud.base + 1), region_name='us-east-1',
+                        aws_access_key_id=s3.keys['access'], aws_secret_access_key=s3.keys['secret'], config=options)
+
+
+def test_configured_host_names(cloud, s3, demo, anyone):
+    with names_of_the_cloud('ring.test'):
+        for host in ('objects.ring.test', 'ring.test', 's3.ring.test'):
+            for signature in ('s3v4', 's3'):
+                bucket = 'virtual-%s-%s' % (host, signature)
+                client_ = at_host(cloud, s3, host, signature_version=signature)
+                client_.create_bucket(Bucket=bucket)
+                client_.put_object(Bucket=bucket, Key='v1/a b', Body=b'here', ACL='public-read')
+                check(body(s3.get_object(Bucket=bucket, Key='v1/a b')) == b'here', host)
+                check(keys(client_.list_objects_v2(Bucket=bucket)) == ['v1/a b'], host)
+                check(bucket in [b['Name'] for b in client_.list_buckets()['Buckets']], host)
+                # Nobody, with a path that is Swift's elsewhere.
+                status, _, data = raw(cloud, 'GET', '/v1/a%20b', host='%s.%s:%d' % (bucket, host.upper(), cloud.base + 1))   # Names have no case.
+                check((status, data) == (200, b'here'), (host, status, data))
+                with urllib.request.urlopen(client_.generate_presigned_url('get_object', {'Bucket': bucket, 'Key': 'v1/a b'})) as answer:
+                    check(answer.read() == b'here', host)
+    check(raw(cloud, 'GET', '/healthcheck', host='objects.ring.test')[2] == b'OK', 'Swift keeps its paths at the name itself')
+    check(raw(cloud, 'GET', '/v1/AUTH_x', host='objects.ring.test')[0] == 401)
+
+
+def test_host_names_are_checked(cloud, s3, demo, anyone):
+    for name in ('', 'under_score.test', '.test', 'test.', 'a..b', '-a.test', 'x' * 64, 'http://s3.test', '10.0.0.1:80'):
+        done = subprocess.run([PROGRAM, 'dev', '--data', os.path.join(cloud.dir, 'never'), '--s3-host', name], capture_output=True, text=True)
+        check(done.returncode == 2 and 'is not a host name' in done.stderr, (name, done))
+    many = [word for n in range(9) for word in ('--s3-host', 'h%d.test' % n)]
+    done = subprocess.run([PROGRAM, 'dev', '--data', os.path.join(cloud.dir, 'never')] + many, capture_output=True, text=True)
+    check(done.returncode == 2 and 'more than 8 s3-hosts' in done.stderr, done)
+
+
+def test_host_names_of_a_node(cloud, s3, demo, anyone):
+    with tempfile.TemporaryDirectory(prefix='ringstack-test-') as top:
+        base, config = free_base(), os.path.join(top, 'node.conf')
+        with open(os.path.join(top, 'password'), 'w') as f:
+            f.write(PASSWORD + '\n')
+        with open(config, 'w') as f:
+            f.write('[cluster]\nid = 7e57\ncontrol-node = 1\npolicies = replicated-3\n[node 1]\naddress = 127.0.0.1:%d\n' % (base + RANKS + 2))
+            for d in range(3):
+                f.write('[device %d]\nnode = 1\nzone = %d\nhost = h%d\npath = %s/drive%d\n' % (d, d + 1, d, top, d))
+            f.write('[self]\nnode = 1\nroles = control storage proxy\ndata = %s/data\nport-base = %d\nadmin-password-file = %s/password\n'
+                    's3-host = one.test, two.test\n' % (top, base, top))
+        node = Process(['node', '--config', config], os.path.join(top, 'log')).start()
+        try:
+            for host, where in (('b.one.test', 'b'), ('b.c.two.test', 'b.c')):
+                connection = http.client.HTTPConnection('127.0.0.1', base + 1, timeout=60)
+                connection.request('GET', '/key', headers={'Host': host})
+                answer = connection.getresponse().read()
+                connection.close()
+                check(b'<BucketName>%s<' % where.encode() in answer, (host, answer))
+        finally:
+            check(node.stop() == 0)
+
+
 def main():
-    with Cloud() as cloud:
+    with Cloud('--s3-host', 'objects.ring.test', '--s3-host', 'ring.test') as cloud:
         s3, demo, anyone = clients(cloud)
         s3.cloud = demo.cloud = cloud
         for name, test in sorted(globals().items()):
