@@ -1,4 +1,5 @@
 /* proxy/object/condition.c - what a change is judged by: the caller's condition, object lock. Pure but for the clock. */
+#include "proxy/object/manifest.h"
 #include "proxy/object/version.h"
 
 static bool tag_in(struct slice tag, const struct slice *tags, uint32_t count)
@@ -35,7 +36,7 @@ int condition_judge(const struct object_condition *condition, bool present, cons
         return 0;
     if (present && !meta->delete_marker)
         object_etag(meta, hex, &tag);
-    if (!condition_holds(condition, present, tag, present ? object_size_of(meta, size) : 0,
+    if (!condition_holds(condition, present, tag, present ? manifest_size_shown(meta, size) : 0,
                          present ? meta->modified_us : 0))
         return error_set(err, -E_CONDITION, "the condition does not hold");
     return 0;

@@ -14,8 +14,7 @@ enum {
     SWIFT_BODY_TIMEOUT_S = 24 * 3600,  /* For the bytes of one object: a slow client may take long. */
     STALE_ATTEMPTS_MAX = 100,
     HEADER_VALUE_MAX = 8192,
-    MANIFEST_BYTES_MAX = 8 * 1024 * 1024, MANIFEST_SEGMENTS_MAX = 1000, MANIFEST_DEPTH_MAX = 10,
-    DLO_SEGMENTS_MAX = 10000,
+    MANIFEST_BYTES_MAX = 8 * 1024 * 1024, MANIFEST_SEGMENTS_MAX = 1000,
     LIST_STEP = 1000                   /* Entries read at once; a page is streamed in such steps. */
 };
 

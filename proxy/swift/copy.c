@@ -91,7 +91,7 @@ static int copy_meta(struct call *c, struct upload *u, const struct source *s, b
 {
     const Rs__ObjectMeta *from = s->object.meta;
     bool                  expiry_given = http_header(c->rq, "X-Delete-At").size || http_header(c->rq, "X-Delete-After").size;
-    struct slice          where = kept_header(from, "x-object-manifest");
+    struct slice          where = manifest_where(from);
     int                   rc = 0;
 
     if (!http_header(c->rq, "Content-Type").size)

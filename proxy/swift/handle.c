@@ -1,6 +1,7 @@
 /* proxy/swift/handle.c - from a path and a method to the function that answers. */
 #include "base/counter.h"
 #include "base/log.h"
+#include "proxy/object/manifest.h"
 #include "proxy/swift/bulk.h"
 
 COUNTER(swift_requests, "Requests of the Swift dialect.");

@@ -80,7 +80,7 @@ static void object_reply(struct sender *sender, int status)
 
     http_reply_begin(rq, status);
     /* What S3 clients uploaded in parts is shown as a static large object: its ETag is no MD5 of the bytes. */
-    if (s->kind == SOURCE_PLAIN && meta->upload.len == 0)
+    if (s->manifest.kind == MANIFEST_NONE && meta->upload.len == 0)
         http_reply_header(rq, "Etag", s->etag);
     else
         http_reply_headerf(rq, "Etag", "\"%.*s\"", SLICE_ARG(s->etag));
@@ -194,7 +194,7 @@ WAITS static int send_body(struct sender *sender)
     uint64_t             size = sender->range_count ? sender->ranges[0].size : s->size;
     int                  rc;
 
-    if (sender->range_count <= 1 && s->kind == SOURCE_PLAIN && s->object.value->n_extents == 0 &&
+    if (sender->range_count <= 1 && s->manifest.kind == MANIFEST_NONE && s->object.value->n_extents == 0 &&
         !s->object.meta->encryption) {
         /* In the row: one write. */
         if (s->object.value->data.len != s->object.size)
