@@ -5,9 +5,9 @@
  * back (container_create() does that). A claim without a container is harmless: its account may create the bucket. */
 #include <arpa/inet.h>
 
-#include "proxy/object/checksum.h"
 #include "proxy/s3/docs.h"
 #include "proxy/s3/object.h"
+#include "proxy/s3/token.h"
 #include "proxy/s3/xml.h"
 
 enum { BUCKET_NAME_MIN = 3, BUCKET_NAME_MAX = 63, BUCKETS_MAX = 10000, BUCKETS_STEP = 1000, BUCKETS_ARENA = 8 * 1024 * 1024 };
@@ -69,7 +69,7 @@ static int buckets_parse(struct buckets *b)
     if (max.data && (!s3_parse_u64(max, &b->max) || b->max == 0 || b->max > BUCKETS_MAX))
         return s3_bad_argument(c, "max-buckets", max, "Argument max-buckets must be an integer between 1 and 10000.");
     if (token.size) {
-        if (base64_decode((uint8_t *)b->last, CONTAINER_NAME_MAX, token, &size) || size == 0)
+        if (!s3_token_read(token, CONTAINER_NAME_MAX, (uint8_t *)b->last, &size))
             return s3_bad_argument(c, "continuation-token", token, "The continuation token provided is incorrect");
         b->last_size = size;
     }
@@ -122,7 +122,7 @@ WAITS static int buckets_reply(struct buckets *b)
 {
     struct s3_call   *c = b->c;
     struct acl_person me = { .id = slice_of("anonymous", 9) };
-    char              token[BASE64_SIZE(CONTAINER_NAME_MAX)];
+    char              token[S3_TOKEN_TEXT_MAX];
 
     if (c->who)
         me = (struct acl_person) { slice_str(c->who->project_id), slice_str(c->who->project_name) };
@@ -134,7 +134,7 @@ WAITS static int buckets_reply(struct buckets *b)
     if (b->prefix.size)
         xml_leaf(&b->xml, "Prefix", b->prefix);
     if (b->more)
-        xml_leaf(&b->xml, "ContinuationToken", slice_of(token, base64_encode(token, b->last, b->last_size)));
+        xml_leaf(&b->xml, "ContinuationToken", slice_of(token, s3_token_write(slice_of(b->last, b->last_size), token)));
     xml_close(&b->xml, "ListAllMyBucketsResult");
     return s3_reply_xml(c, 200, &b->xml);
 }

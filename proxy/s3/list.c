@@ -5,7 +5,9 @@
 #include <stdio.h>
 
 #include "proxy/object/checksum.h"
+#include "proxy/object/manifest.h"
 #include "proxy/s3/object.h"
+#include "proxy/s3/token.h"
 #include "proxy/s3/xml.h"
 
 enum { LIST_ARENA_MAX = 16 * 1024 * 1024, LIST_TEXT_MAX = 8 * 1024 * 1024, LIST_STEP = 1000 };
@@ -27,7 +29,7 @@ struct list {
     struct text       entries, folds;
     uint32_t          count, step;
     bool              more;
-    char              last[S3_KEY_MAX + 8];   /* Name of the last entry. */
+    char              last[S3_TOKEN_NAME_MAX];   /* Name of the last entry. */
     size_t            last_size;
     char              last_version[VERSION_TEXT_MAX + 1];
 };
@@ -61,30 +63,24 @@ static int list_parse(struct list *l)
     return 0;
 }
 
-/* A token is the base64 of the last name that was shown, behind a byte that says its form. */
 static int token_parse(struct list *l)
 {
-    struct slice wire = l->token;
-    uint8_t     *name = arena_alloc(l->c->arena, wire.size + 1);
-    size_t       size;
+    uint8_t *name = arena_alloc(l->c->arena, S3_KEY_MAX);
+    size_t   size;
 
     if (!name)
         return -ENOMEM;
-    if (base64_decode(name, wire.size, wire, &size) || size < 2 || name[0] != '1' || size - 1 > S3_KEY_MAX ||
-        memchr(name, 0, size))
-        return s3_bad_argument(l->c, "continuation-token", wire, "The continuation token provided is incorrect");
-    l->after = slice_of(name + 1, size - 1);
+    if (!s3_token_read(l->token, S3_KEY_MAX, name, &size))
+        return s3_bad_argument(l->c, "continuation-token", l->token, "The continuation token provided is incorrect");
+    l->after = slice_of(name, size);
     return 0;
 }
 
-static void token_write(const struct list *l, struct text *xml)
+static void token_leaf(const struct list *l, struct text *xml)
 {
-    uint8_t raw[sizeof l->last + 1];
-    char    text[BASE64_SIZE(sizeof raw)];
+    char text[S3_TOKEN_TEXT_MAX];
 
-    raw[0] = '1';
-    memcpy(raw + 1, l->last, l->last_size);
-    xml_leaf(xml, "NextContinuationToken", slice_of(text, base64_encode(text, raw, l->last_size + 1)));
+    xml_leaf(xml, "NextContinuationToken", slice_of(text, s3_token_write(slice_of(l->last, l->last_size), text)));
 }
 
 /* --- Entries. --- */
@@ -153,20 +149,19 @@ static struct slice owner_of(const struct list *l, const Rs__ObjectMeta *meta)
 static int object_entry(struct list *l, const struct row_entry *row)
 {
     ProtobufCAllocator allocator = arena_allocator_of(&l->arena);
-    struct object      o = { .value = row->value };
+    Rs__ObjectMeta    *meta;
 
     if (row->folded) {
         fold_element(l, row->name);
     } else {
-        o.meta = rs__object_meta__unpack(&allocator, row->value->meta.len, row->value->meta.data);
-        if (!o.meta)
+        meta = rs__object_meta__unpack(&allocator, row->value->meta.len, row->value->meta.data);
+        if (!meta)
             return -ENOMEM;
-        o.size = row->value->size;
         xml_open(&l->entries, "Contents");
         name_leaf(l, &l->entries, "Key", row->name);
-        object_elements(l, &l->entries, o.meta, object_size(&o));
+        object_elements(l, &l->entries, meta, manifest_size_shown(meta, row->value->size));
         if (l->owners)
-            owner_element(l, &l->entries, owner_of(l, o.meta));
+            owner_element(l, &l->entries, owner_of(l, meta));
         xml_close(&l->entries, "Contents");
     }
     l->count++;
@@ -215,10 +210,7 @@ static int version_entry(struct list *l, const struct version_item *item)
     if (item->meta->delete_marker) {
         xml_leaf_time(&l->entries, "LastModified", item->meta->modified_us);
     } else {
-        Rs__RowValue  value = RS__ROW_VALUE__INIT;
-        struct object o = { .value = &value, .meta = item->meta, .size = item->stored };
-        value.size = item->stored;
-        object_elements(l, &l->entries, item->meta, object_size(&o));
+        object_elements(l, &l->entries, item->meta, manifest_size_shown(item->meta, item->stored));
     }
     owner_element(l, &l->entries, owner_of(l, item->meta));
     xml_close(&l->entries, element);
@@ -310,7 +302,7 @@ static void objects_head(struct list *l, struct text *xml)
         xml_leaf(xml, "EncodingType", SLICE("url"));
     xml_leaf_bool(xml, "IsTruncated", l->more);
     if (l->more && l->v2)
-        token_write(l, xml);
+        token_leaf(l, xml);
     else if (l->more && l->delimiter.size)
         parameter_leaf(l, xml, "NextMarker", slice_of(l->last, l->last_size));
 }
