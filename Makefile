@@ -74,7 +74,7 @@ test-api: all
 	$(Q)B=$(B) tools/run-tests --log $(B)/logs $(call PICK,$(API))
 
 ## test-api-san: the API tests that stress the program most, on one built with AddressSanitizer and UndefinedBehaviorSanitizer
-API_SAN  = $(foreach t,swift_rest swift_rest_nodes nodes nodes_tls drives crash,tests/api/$(t)_test.py)
+API_SAN  = $(foreach t,swift_rest swift_rest_nodes nodes nodes_tls drives crash s3_boto s3_config s3_multipart s3_encryption,tests/api/$(t)_test.py)
 test-api-san:
 	$(Q)$(MAKE) --no-print-directory -j$(J) SAN=address,undefined sanitized
 	$(Q)RINGSTACK=$(CURDIR)/$(B)/san-address-undefined/ringstack B=$(B) tools/run-tests --log $(B)/logs/san $(call PICK,$(API_SAN))

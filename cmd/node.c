@@ -278,5 +278,7 @@ int cmd_node(int argc, char **argv)
         fprintf(stderr, "ringstack node: cannot make %s: %s\n", plan.data, strerror(errno));
         return 1;
     }
-    return cloud_run(&plan);   /* The config lives on: the plan borrows its strings. */
+    status = cloud_run(&plan);
+    config_free(config);   /* The plan borrowed its strings. */
+    return status;
 }
