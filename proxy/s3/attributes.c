@@ -1,6 +1,6 @@
 /* proxy/s3/attributes.c - GetObjectAttributes. */
 #include "proxy/object/checksum.h"
-#include "proxy/s3/object.h"
+#include "proxy/s3/large.h"
 #include "proxy/s3/xml.h"
 
 enum { WANT_ETAG = 1, WANT_CHECKSUM = 2, WANT_PARTS = 4, WANT_CLASS = 8, WANT_SIZE = 16 };
@@ -103,14 +103,14 @@ static void parts_element(struct text *xml, const struct attributes *a, const Rs
     xml_close(xml, "ObjectParts");
 }
 
-static void write_document(struct s3_call *c, struct text *xml, const struct attributes *a, const struct object *object,
+static void write_document(struct text *xml, const struct attributes *a, const struct s3_content *content,
                            const Rs__PartTable *table)
 {
-    const Rs__ObjectMeta *meta = object->meta;
+    const Rs__ObjectMeta *meta = content->object->meta;
 
     xml_begin(xml, "GetObjectAttributesResponse");
     if (a->want & WANT_ETAG)
-        xml_leaf(xml, "ETag", s3_etag(c, meta));
+        xml_leaf(xml, "ETag", content->etag);
     if ((a->want & WANT_CHECKSUM) && meta->checksum_kind && meta->checksum.len) {
         xml_open(xml, "Checksum");
         checksum_leaf(xml, meta->checksum_kind, s3_pb(meta->checksum), meta->checksum_composite ? meta->part_count : 0);
@@ -122,7 +122,7 @@ static void write_document(struct s3_call *c, struct text *xml, const struct att
     if (a->want & WANT_CLASS)
         xml_leaf(xml, "StorageClass", meta->storage_class.len ? s3_pb(meta->storage_class) : SLICE("STANDARD"));
     if (a->want & WANT_SIZE)
-        xml_leaf_number(xml, "ObjectSize", object_size(object));
+        xml_leaf_number(xml, "ObjectSize", content->size);
     xml_close(xml, "GetObjectAttributesResponse");
 }
 
@@ -132,6 +132,7 @@ WAITS static int attributes_in_bucket(struct s3_call *c, struct container *conta
     struct s3_need           need = s3_need(c);
     struct object            object = { 0 };
     Rs__PartTable           *table = NULL;
+    struct s3_content        content = { .size = 0 };
     struct text              xml = { .limit = S3_REPLY_MAX };
     int                      rc;
 
@@ -145,9 +146,12 @@ WAITS static int attributes_in_bucket(struct s3_call *c, struct container *conta
         rc = s3_encryption_check(c, &object);
     if (rc == 0 && (a->want & WANT_PARTS) && object.meta->upload.len)
         rc = object_parts(c->os, &object, s3_deadline(c), c->arena, &table, &c->err);
+    if (rc == 0)
+        rc = s3_content_open(c, container, &object, false, &content);
     if (rc)
         return rc;
-    write_document(c, &xml, a, &object, table);
+    write_document(&xml, a, &content, table);
+    s3_content_close(&content);
     if (!xml.failed) {
         s3_begin(c, 200);
         s3_header_date(c, "Last-Modified", object.meta->modified_us);

@@ -202,9 +202,6 @@ struct s3_copy_from {
     struct version_ref version;
 };
 int  s3_copy_source(struct s3_call *c, struct s3_copy_from *ret_from);
-/* Opens, authorises and reads a copy's source with x-amz-copy-source-if-*. '*ret_container' becomes the caller's. */
-WAITS int s3_source_open(struct s3_call *c, const struct s3_copy_from *from, struct container **ret_container,
-                         struct object *ret_object);
 bool s3_parse_u64(struct slice text, uint64_t *ret);                     /* Digits only, no overflow. */
 
 /* --- Operations: the dialect's core. --- */

@@ -1,6 +1,7 @@
-/* proxy/s3/copy.c - CopyObject, and the sources of copies.
+/* proxy/s3/copy.c - CopyObject, and the header that names the source of copies.
  *
  * A copy rewrites the bytes: every blob is named by one row. */
+#include "proxy/s3/large.h"
 #include "proxy/s3/write.h"
 #include "proxy/s3/xml.h"
 
@@ -37,63 +38,11 @@ int s3_copy_source(struct s3_call *c, struct s3_copy_from *ret_from)
     return 0;
 }
 
-WAITS static int source_read(struct s3_call *c, const struct s3_copy_from *from, const struct s3_need *need,
-                             struct container *container, struct object *ret_object)
-{
-    struct s3_conditions if_ = { s3_header(c, "x-amz-copy-source-if-match"), s3_header(c, "x-amz-copy-source-if-none-match"),
-                                 s3_header(c, "x-amz-copy-source-if-modified-since"),
-                                 s3_header(c, "x-amz-copy-source-if-unmodified-since") };
-    int                  rc;
-
-    memset(ret_object, 0, sizeof *ret_object);
-    rc = object_read_version(c->os, container, from->key, &from->version, ROW_FULL, s3_deadline(c), c->arena, ret_object,
-                             &c->err);
-    if (rc == -ENOENT && ret_object->meta && ret_object->meta->delete_marker && from->version.given)
-        return s3_errorf(c, S3_INVALID_REQUEST, "The source of a copy request may not specifically refer to a delete "
-                         "marker by version id.");
-    if (rc == -ENOENT)
-        return s3_object_missing(c, container, need);
-    if (rc == 0)
-        rc = s3_object_allowed(c, container, need, ret_object->meta);
-    if (rc)
-        return rc;
-    if (ret_object->meta->manifest || s3_kept_header(ret_object->meta, "x-object-manifest").size)
-        return s3_errorf(c, S3_NOT_IMPLEMENTED, "Large objects made by the Swift API are copied through that.");
-    if (s3_judge(&if_, s3_etag(c, ret_object->meta), ret_object->meta->modified_us) != S3_JUDGED_HOLDS)
-        return s3_error(c, S3_PRECONDITION_FAILED);
-    return s3_encryption_source(c, ret_object);
-}
-
-int s3_source_open(struct s3_call *c, const struct s3_copy_from *from, struct container **ret_container,
-                   struct object *ret_object)
-{
-    struct s3_need    need = { .action = from->version.given ? S3_DO_GET_OBJECT_VERSION : S3_DO_GET_OBJECT,
-                               .bucket = from->bucket, .key = from->key };
-    struct container *container;
-    int               rc = -E_STALE;
-
-    for (int attempt = 0; attempt < S3_STALE_ATTEMPTS_MAX && rc == -E_STALE; attempt++) {
-        rc = s3_bucket_open(c, &need, attempt > 0, &container);
-        if (rc)
-            return rc;
-        rc = source_read(c, from, &need, container, ret_object);
-        if (rc == 0) {
-            *ret_container = container;
-            return 0;
-        }
-        if (rc == -E_STALE)
-            container_forget(c->os, container);
-        container_unref(container);
-    }
-    return rc;
-}
-
 /* --- CopyObject. --- */
 
 struct copy {
     struct s3_copy_from from;
-    struct container   *container;
-    struct object       object;
+    struct s3_copied    source;
     bool                replace_meta, replace_tags;
     enum checksum_kind  kind;
 };
@@ -122,11 +71,24 @@ static int copy_parse(struct s3_call *c, struct copy *copy)
     return rc;
 }
 
+/* What the bytes of a dynamic manifest stand for is copied, so the copy is none. */
+static int copy_headers(struct s3_write *w, const Rs__ObjectMeta *old)
+{
+    w->meta.n_headers = 0;
+    w->meta.headers = arena_array(w->c->arena, Rs__MetaItem *, old->n_headers + 1);
+    if (!w->meta.headers)
+        return -ENOMEM;
+    for (size_t i = 0; i < old->n_headers; i++)
+        if (!slice_equal(s3_pb(old->headers[i]->name), SLICE("x-object-manifest")))
+            w->meta.headers[w->meta.n_headers++] = old->headers[i];
+    return 0;
+}
+
 /* The metadata of the copy. Class, ACL and lock never come from the source. */
 static int copy_prepare(struct s3_write *w)
 {
     const struct copy    *copy = w->ctx;
-    const Rs__ObjectMeta *old = copy->object.meta;
+    const Rs__ObjectMeta *old = copy->source.object.meta;
     int                   rc = s3_object_headers(w->c, w->container, &w->meta);
 
     if (rc)
@@ -137,14 +99,13 @@ static int copy_prepare(struct s3_write *w)
         w->meta.content_type = old->content_type;
         w->meta.meta = old->meta;
         w->meta.n_meta = old->n_meta;
-        w->meta.headers = old->headers;
-        w->meta.n_headers = old->n_headers;
+        rc = copy_headers(w, old);
     }
     if (!copy->replace_tags) {
         w->meta.tags = old->tags;
         w->meta.n_tags = old->n_tags;
     }
-    return 0;
+    return rc;
 }
 
 static int check_self(struct s3_write *w, const struct copy *copy)
@@ -159,24 +120,6 @@ static int check_self(struct s3_write *w, const struct copy *copy)
     return s3_errorf(c, S3_INVALID_REQUEST, "This copy request is illegal because it is trying to copy an object to "
                      "itself without changing the object's metadata, storage class, website redirect location or "
                      "encryption attributes.");
-}
-
-WAITS static int copy_bytes(struct s3_write *w, const struct copy *copy, uint64_t size)
-{
-    struct s3_call    *c = w->c;
-    struct object_body body;
-    struct slice       bytes;
-    int rc = object_body_open(c->os, &copy->object, 0, size, s3_body_deadline(c), &body, &c->err);
-
-    if (rc)
-        return rc;
-    do {
-        rc = object_body_next(&body, &bytes, &c->err);
-        if (rc == 0 && bytes.size)
-            rc = object_put_bytes(w->put, bytes, &c->err);
-    } while (rc == 0 && bytes.size);
-    object_body_close(&body);
-    return rc ? rc : object_put_end(w->put, &c->err);
 }
 
 void s3_copy_result(struct s3_call *c, struct text *xml, const char *root, const Rs__ObjectMeta *meta)
@@ -212,8 +155,8 @@ WAITS static int copy_reply(struct s3_write *w, const struct copy *copy)
     }
     s3_begin(c, 200);
     s3_header_version(c, w->container, &w->meta);
-    if (copy->container->config->versioning != VERSIONING_OFF)
-        http_reply_header(c->rq, "x-amz-copy-source-version-id", version_text(copy->object.meta, version));
+    if (copy->source.container->config->versioning != VERSIONING_OFF)
+        http_reply_header(c->rq, "x-amz-copy-source-version-id", version_text(copy->source.object.meta, version));
     s3_reply_encryption(c, &w->meta);
     s3_reply_expiration(c, w->container, &w->meta, object_put_size(w->put));
     rc = http_reply_body(c->rq, "application/xml", text_slice(&xml));
@@ -226,22 +169,22 @@ WAITS static int copy_run(struct s3_write *w, struct copy *copy)
 {
     struct s3_call *c = w->c;
     uint64_t        size;
-    int             rc = s3_source_open(c, &copy->from, &copy->container, &copy->object);
+    int             rc = s3_copied_open(c, &copy->from, &copy->source);
 
     if (rc)
         return rc;
-    size = object_size(&copy->object);
+    size = copy->source.content.size;
     if (size > OBJECT_SIZE_MAX)
         return s3_errorf(c, S3_INVALID_REQUEST, "The specified copy source is larger than the maximum allowable size for "
                          "a copy source: 5368709120");
-    w->kind = copy->kind ? copy->kind : (enum checksum_kind)copy->object.meta->checksum_kind;
+    w->kind = copy->kind ? copy->kind : (enum checksum_kind)copy->source.object.meta->checksum_kind;
     rc = check_self(w, copy);
     if (rc == 0)
         rc = copy_prepare(w);
     if (rc == 0)
         rc = s3_write_begin(w, size);
     if (rc == 0)
-        rc = copy_bytes(w, copy, size);
+        rc = s3_content_copy(&copy->source.content, 0, size, w->put);
     if (rc == 0)
         rc = s3_write_commit(w);
     return rc ? rc : copy_reply(w, copy);
@@ -261,7 +204,7 @@ int s3_copy_object(struct s3_call *c)
     if (rc)
         return rc;
     rc = copy_run(w, copy);
-    container_unref(copy->container);
+    s3_copied_done(&copy->source);
     s3_write_close(w);
     return rc;
 }

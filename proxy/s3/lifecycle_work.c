@@ -3,6 +3,7 @@
 
 #include "base/counter.h"
 #include "base/log.h"
+#include "proxy/object/manifest.h"
 #include "proxy/s3/lifecycle_index.h"
 #include "proxy/s3/lifecycle_work.h"
 
@@ -215,7 +216,7 @@ WAITS static int version_step(struct visit *v, const struct version_item *item, 
 {
     struct lifecycle_subject subject = {
         .kind = !item->current ? LIFECYCLE_NONCURRENT : item->meta->delete_marker ? LIFECYCLE_MARKER : LIFECYCLE_CURRENT,
-        .name = item->name, .size = object_size_of(item->meta, item->stored), .newer = v->newer, .alone = alone,
+        .name = item->name, .size = manifest_size_shown(item->meta, item->stored), .newer = v->newer, .alone = alone,
         .tags = item->meta->tags, .tag_count = item->meta->n_tags,
         .since_us = item->current ? item->meta->modified_us : v->newer_us,
         .storage_class = slice_of(item->meta->storage_class.data, item->meta->storage_class.len),

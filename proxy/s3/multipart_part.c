@@ -1,6 +1,6 @@
 /* proxy/s3/multipart_part.c - UploadPart and UploadPartCopy. */
+#include "proxy/s3/large.h"
 #include "proxy/s3/multipart.h"
-#include "proxy/s3/object.h"
 #include "proxy/s3/receive.h"
 #include "proxy/s3/xml.h"
 
@@ -173,54 +173,48 @@ static int copy_range(struct s3_call *c, uint64_t size, uint64_t *ret_first, uin
     return 0;
 }
 
-WAITS static int copy_bytes(struct s3_call *c, struct part_put *p, const struct object *from, uint64_t first,
-                            uint64_t size)
+WAITS static int copy_bytes(struct s3_call *c, struct part_put *p, struct s3_content *from, uint64_t first, uint64_t size)
 {
-    struct object_body body = { 0 };
-    struct slice       bytes;
-    int                rc = 0;
+    int rc = 0;
 
     p->kind = (enum checksum_kind)p->upload.upload->meta->checksum_kind;
     if (p->kind)
         rc = object_put_checksum(p->put, p->kind, &c->err);
-    if (rc == 0)
-        rc = object_body_open(c->os, from, first, size, s3_body_deadline(c), &body, &c->err);
-    while (rc == 0) {
-        rc = object_body_next(&body, &bytes, &c->err);
-        if (rc || bytes.size == 0)
-            break;
-        rc = object_put_bytes(p->put, bytes, &c->err);
-    }
-    object_body_close(&body);
-    return rc ? rc : object_put_end(p->put, &c->err);
+    return rc ? rc : s3_content_copy(from, first, size, p->put);
 }
 
-WAITS static int copy_part_bytes(struct s3_call *c, struct container *container, struct part_copy *p)
+WAITS static int copy_from(struct s3_call *c, struct container *container, struct part_copy *p, struct s3_copied *from)
 {
-    struct container *from_container = NULL;
-    struct object     from;
-    uint64_t          first = 0, size = 0;
-    char             *version;
-    int               rc = part_begin(c, container, &p->part);
+    uint64_t first = 0, size = 0;
+    char    *version;
+    int      rc = copy_range(c, from->content.size, &first, &size);
 
-    if (rc == 0)
-        rc = s3_copy_source(c, &p->source);
-    if (rc == 0)
-        rc = s3_source_open(c, &p->source, &from_container, &from);
-    if (rc)
-        return rc;
-    rc = copy_range(c, object_size(&from), &first, &size);
     if (rc == 0 && size > OBJECT_SIZE_MAX)
         rc = s3_errorf(c, S3_INVALID_REQUEST, "The specified copy source is larger than the maximum allowable size for a "
                        "copy source: 5368709120");
     if (rc == 0)
         rc = part_open(c, container, &p->part, size);
     if (rc == 0)
-        rc = copy_bytes(c, &p->part, &from, first, size);
-    if (rc == 0 && from_container->config->versioning != VERSIONING_OFF &&
+        rc = copy_bytes(c, &p->part, &from->content, first, size);
+    if (rc == 0 && from->container->config->versioning != VERSIONING_OFF &&
         (version = arena_alloc(c->arena, VERSION_TEXT_MAX + 1)) != NULL)
-        s3_add_header(c, "x-amz-copy-source-version-id", version_text(from.meta, version));
-    container_unref(from_container);
+        s3_add_header(c, "x-amz-copy-source-version-id", version_text(from->object.meta, version));
+    return rc;
+}
+
+WAITS static int copy_part_bytes(struct s3_call *c, struct container *container, struct part_copy *p)
+{
+    struct s3_copied from;
+    int              rc = part_begin(c, container, &p->part);
+
+    if (rc == 0)
+        rc = s3_copy_source(c, &p->source);
+    if (rc == 0)
+        rc = s3_copied_open(c, &p->source, &from);
+    if (rc)
+        return rc;
+    rc = copy_from(c, container, p, &from);
+    s3_copied_done(&from);
     return rc;
 }
 

@@ -2,14 +2,16 @@
 #include <stdio.h>
 
 #include "proxy/object/checksum.h"
-#include "proxy/s3/object.h"
+#include "proxy/s3/large.h"
 
 struct get {
     struct s3_call   *c;
     struct container *container;
     struct object     object;
+    struct s3_content content;
     uint64_t          size;            /* As clients see it. */
     uint64_t          first, length;   /* What is sent. */
+    bool              started;         /* The answer to a large object's read. */
     bool              partial;         /* 206, with Content-Range. */
     bool              whole;           /* Of one object, so its checksum fits. */
     uint32_t          part_count;      /* x-amz-mp-parts-count; 0: none. */
@@ -26,7 +28,7 @@ bool s3_tag_listed(struct slice list, struct slice etag)
 
         list = comma ? slice_from(list, tag.size + 1) : SLICE_NONE;
         tag = s3_tag_bare(tag);
-        if (slice_equal(tag, SLICE("*")) || slice_equal(tag, etag))
+        if (slice_equal(tag, SLICE("*")) || slice_equal(tag, s3_tag_bare(etag)))
             return true;
     }
     return false;
@@ -42,6 +44,9 @@ struct slice s3_tag_bare(struct slice tag)
         tag = slice_from(tag, 2);
     if (tag.size >= 2 && tag.data[0] == '"' && tag.data[tag.size - 1] == '"')
         tag = slice_of(tag.data + 1, tag.size - 2);
+    /* Of a large object made through Swift: see s3_etag_in(). */
+    if (tag.size > 2 && memcmp(tag.data + tag.size - 2, "-N", 2) == 0)
+        tag.size -= 2;
     return tag;
 }
 
@@ -177,7 +182,10 @@ static void object_reply(struct get *g, int status)
     const Rs__ObjectMeta *meta = g->object.meta;
 
     s3_begin(c, status);
-    s3_header_etag(c, meta);
+    if (g->content.manifest.kind == MANIFEST_NONE)
+        s3_header_etag(c, meta);
+    else
+        http_reply_headerf(c->rq, "ETag", "\"%.*s\"", SLICE_ARG(g->content.etag));
     s3_header_date(c, "Last-Modified", meta->modified_us);
     s3_header_version(c, g->container, meta);
     reply_kept(c, meta);
@@ -248,7 +256,7 @@ static bool range_applies(const struct get *g)
         return true;
     if (http_date_parse(text, &when))
         return when == (int64_t)(g->object.meta->modified_us / 1000000);
-    return s3_tag_listed(text, s3_etag(g->c, g->object.meta));
+    return s3_tag_listed(text, g->content.etag);
 }
 
 WAITS static int pick_range(struct get *g)
@@ -286,14 +294,19 @@ WAITS static int pick_range(struct get *g)
     return 0;
 }
 
+WAITS static int stream_start(struct get *g)
+{
+    g->started = true;
+    object_reply(g, g->partial ? 206 : 200);
+    http_reply_header(g->c->rq, "Content-Type", type_of(g));
+    return http_reply_stream(g->c->rq, g->length);
+}
+
 WAITS static int send_stream(struct get *g, struct object_body *body, struct slice bytes)
 {
     struct s3_call *c = g->c;
-    int             rc;
+    int             rc = stream_start(g);
 
-    object_reply(g, g->partial ? 206 : 200);
-    http_reply_header(c->rq, "Content-Type", type_of(g));
-    rc = http_reply_stream(c->rq, g->length);
     while (rc == 0 && bytes.size) {
         rc = http_reply_write(c->rq, bytes);
         if (rc == 0)
@@ -328,12 +341,37 @@ WAITS static int send_body(struct get *g)
     return rc;
 }
 
+/* As with plain objects: a segment that is gone is still an error of its own before the first bytes. */
+WAITS static int large_sink(void *ctx, struct slice bytes)
+{
+    struct get *g = ctx;
+    int         rc = g->started ? 0 : stream_start(g);
+
+    return rc ? rc : http_reply_write(g->c->rq, bytes);
+}
+
+WAITS static int send_large(struct get *g)
+{
+    struct s3_call *c = g->c;
+    int             rc = manifest_send(&g->content.manifest, g->first, g->length, large_sink, g, &c->err);
+
+    if (rc == 0 && !g->started)
+        rc = stream_start(g);   /* No bytes at all. */
+    if (rc == 0)
+        rc = http_reply_end(c->rq);
+    if (rc && g->started) {
+        http_reply_abort(c->rq);
+        rc = 0;
+    }
+    return rc;
+}
+
 WAITS static int send(struct get *g)
 {
     struct s3_call *c = g->c;
 
     if (!c->rq->head)
-        return send_body(g);
+        return g->content.manifest.kind == MANIFEST_NONE ? send_body(g) : send_large(g);
     object_reply(g, g->partial ? 206 : 200);
     http_reply_header(c->rq, "Content-Type", type_of(g));
     http_reply_length_only(c->rq, g->length);
@@ -364,6 +402,29 @@ WAITS int s3_gone(struct s3_call *c, struct container *container, const struct s
     return s3_error(c, S3_METHOD_NOT_ALLOWED);
 }
 
+WAITS static int answer(struct get *g)
+{
+    struct s3_call      *c = g->c;
+    struct s3_conditions if_ = { s3_header(c, "If-Match"), s3_header(c, "If-None-Match"),
+                                 s3_header(c, "If-Modified-Since"), s3_header(c, "If-Unmodified-Since") };
+    int                  rc = s3_encryption_check(c, &g->object);
+
+    if (rc)   /* A part that is not there is told before a key that is not. */
+        return c->rq->query_count && pick_range(g) == S3_INVALID_PART ? S3_INVALID_PART : rc;
+    switch (s3_judge(&if_, g->content.etag, g->object.meta->modified_us)) {
+    case S3_JUDGED_FAILED:
+        return s3_error(c, S3_PRECONDITION_FAILED);
+    case S3_JUDGED_NOT_MODIFIED:
+        object_reply(g, 304);
+        http_reply_empty(c->rq);
+        return 0;
+    case S3_JUDGED_HOLDS:
+        break;
+    }
+    rc = pick_range(g);
+    return rc ? rc : send(g);
+}
+
 WAITS static int get_in_bucket(struct s3_call *c, struct container *container, void *arg)
 {
     struct get    *g = arg;
@@ -383,27 +444,13 @@ WAITS static int get_in_bucket(struct s3_call *c, struct container *container, v
     rc = s3_object_allowed(c, container, &need, g->object.meta);
     if (rc)
         return rc;
-    if (g->object.meta->manifest || s3_kept_header(g->object.meta, "x-object-manifest").size)
-        return s3_errorf(c, S3_NOT_IMPLEMENTED, "Large objects made by the Swift API are read through that.");
-    g->size = object_size(&g->object);
-    rc = s3_encryption_check(c, &g->object);
-    if (rc)   /* A part that is not there is told before a key that is not. */
-        return c->rq->query_count && pick_range(g) == S3_INVALID_PART ? S3_INVALID_PART : rc;
-
-    struct s3_conditions if_ = { s3_header(c, "If-Match"), s3_header(c, "If-None-Match"),
-                                 s3_header(c, "If-Modified-Since"), s3_header(c, "If-Unmodified-Since") };
-    switch (s3_judge(&if_, s3_etag(c, g->object.meta), g->object.meta->modified_us)) {
-    case S3_JUDGED_FAILED:
-        return s3_error(c, S3_PRECONDITION_FAILED);
-    case S3_JUDGED_NOT_MODIFIED:
-        object_reply(g, 304);
-        http_reply_empty(c->rq);
-        return 0;
-    case S3_JUDGED_HOLDS:
-        break;
-    }
-    rc = pick_range(g);
-    return rc ? rc : send(g);
+    rc = s3_content_open(c, container, &g->object, want == ROW_FULL, &g->content);
+    if (rc)
+        return rc;
+    g->size = g->content.size;
+    rc = answer(g);
+    s3_content_close(&g->content);
+    return rc;
 }
 
 int s3_get_object(struct s3_call *c)

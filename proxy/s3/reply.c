@@ -159,6 +159,8 @@ struct slice s3_etag_in(struct arena *arena, const Rs__ObjectMeta *meta)
         object_etag(meta, hex, &tag);
     if (hex && meta->upload.len && !memchr(tag.data, '-', tag.size))
         tag = slice_str(arena_printf(arena, "%.*s-%u", SLICE_ARG(tag), meta->part_count));
+    else if (hex && meta->manifest)   /* As Swift's own S3 dialect: no MD5 of the bytes, of an unknown number of parts. */
+        tag = slice_str(arena_printf(arena, "%.*s-N", SLICE_ARG(tag)));
     return tag;
 }
 

@@ -190,6 +190,91 @@ def test_swift_and_s3_see_the_same_object(cloud, s3, demo, anyone):
     fails('NoSuchKey', s3.get_object, Bucket=bucket, Key='from/s3')
 
 
+def put_static(swift, path, segments):
+    """A static large object of [path, data] pairs, made through Swift; returns its bytes and its ETag's hex."""
+    for name, data in segments:
+        check(swift.call('PUT', name, data)[0] == 201)
+    items = [{'path': name, 'etag': md5(data), 'size_bytes': len(data)} for name, data in segments]
+    answer = swift.raw('PUT', swift.path + path + '?multipart-manifest=put', json.dumps(items), {'X-Auth-Token': swift.token})
+    check(answer[0] == 201, answer)
+    return b''.join(data for _, data in segments), md5(''.join(md5(data) for _, data in segments).encode())
+
+
+def check_large(s3, bucket, key, whole, etag):
+    for got in (s3.get_object(Bucket=bucket, Key=key), s3.head_object(Bucket=bucket, Key=key)):
+        check(got['ContentLength'] == len(whole) and got['ETag'] == etag, got)
+        check('Body' not in got or body(got) == whole, key)
+    for text, first, end in (('bytes=299990-300019', 299990, 300020), ('bytes=-12', len(whole) - 12, len(whole)),
+                             ('bytes=5-5', 5, 6), ('bytes=300000-', 300000, len(whole))):
+        got = s3.get_object(Bucket=bucket, Key=key, Range=text)
+        check(got['ResponseMetadata']['HTTPStatusCode'] == 206 and body(got) == whole[first:end], text)
+        check(got['ContentRange'] == 'bytes %d-%d/%d' % (first, end - 1, len(whole)), got)
+    fails('InvalidRange', s3.get_object, Bucket=bucket, Key=key, Range='bytes=%d-' % len(whole))
+    check(body(s3.get_object(Bucket=bucket, Key=key, IfMatch=etag)) == whole)
+    fails('PreconditionFailed', s3.get_object, Bucket=bucket, Key=key, IfMatch='"%s-N"' % ('0' * 32))
+    fails(304, s3.get_object, Bucket=bucket, Key=key, IfNoneMatch=etag)
+    got = s3.get_object_attributes(Bucket=bucket, Key=key, ObjectAttributes=['ETag', 'ObjectSize'])
+    check(got['ETag'] == etag.strip('"') and got['ObjectSize'] == len(whole), got)
+    s3.copy_object(Bucket=bucket, Key='copy-of-' + key, CopySource={'Bucket': bucket, 'Key': key}, CopySourceIfMatch=etag)
+    got = s3.get_object(Bucket=bucket, Key='copy-of-' + key)
+    check(body(got) == whole and got['ETag'] == '"%s"' % md5(whole), got)   # Its own bytes now.
+    upload = s3.create_multipart_upload(Bucket=bucket, Key='part-of-' + key)['UploadId']
+    part = s3.upload_part_copy(Bucket=bucket, Key='part-of-' + key, UploadId=upload, PartNumber=1,
+                               CopySource={'Bucket': bucket, 'Key': key}, CopySourceRange='bytes=299995-300004')
+    s3.complete_multipart_upload(Bucket=bucket, Key='part-of-' + key, UploadId=upload, MultipartUpload={
+        'Parts': [{'PartNumber': 1, 'ETag': part['CopyPartResult']['ETag']}]})
+    check(body(s3.get_object(Bucket=bucket, Key='part-of-' + key)) == whole[299995:300005])
+
+
+def test_large_objects_of_swift(cloud, s3, demo, anyone):
+    bucket, segments = new_bucket(s3), new_bucket(s3)
+    swift = cloud.client()
+    whole, tag = put_static(swift, '/%s/static' % bucket, [('/%s/big/%d' % (segments, i), payload(i, n))
+                                                          for i, n in enumerate((300000, 10, 150000))])
+    check_large(s3, bucket, 'static', whole, '"%s-N"' % tag)
+    swift.call('PUT', '/%s/dynamic' % bucket, b'', {'X-Object-Manifest': segments + '/big/', 'X-Object-Meta-Color': 'red'})
+    check_large(s3, bucket, 'dynamic', whole, '"%s-N"' % tag)
+    check(s3.head_object(Bucket=bucket, Key='copy-of-dynamic')['Metadata'] == {'color': 'red'})
+    check('x-object-manifest' not in swift.call('HEAD', '/%s/copy-of-dynamic' % bucket)[1])
+    sizes = {o['Key']: (o['Size'], o['ETag']) for o in s3.list_objects_v2(Bucket=bucket)['Contents']}
+    check(sizes['static'] == (len(whole), '"%s-N"' % tag) and sizes['dynamic'] == (0, '"%s"' % md5(b'')), sizes)   # As Swift's.
+    sizes = {o['Key']: o['Size'] for o in s3.list_object_versions(Bucket=bucket)['Versions']}
+    check(sizes['static'] == len(whole), sizes)
+    items = [{'path': '/%s/static' % bucket, 'range': '299999-300001'}, {'path': '/%s/big/1' % segments}]
+    swift.raw('PUT', swift.path + '/%s/nested?multipart-manifest=put' % bucket, json.dumps(items), {'X-Auth-Token': swift.token})
+    check(body(s3.get_object(Bucket=bucket, Key='nested')) == whole[299999:300002] + whole[300000:300010])
+    fails('PreconditionFailed', s3.put_object, Bucket=bucket, Key='static', Body=b'no', IfMatch='"%s-N"' % ('0' * 32))
+    s3.put_object(Bucket=bucket, Key='static', Body=b'plain now', IfMatch='"%s-N"' % tag)
+    check(body(s3.get_object(Bucket=bucket, Key='static')) == b'plain now')
+
+
+def test_segments_of_large_objects_are_checked(cloud, s3, demo, anyone):
+    bucket, segments = new_bucket(s3), new_bucket(s3)
+    swift = cloud.client()
+    whole, _ = put_static(swift, '/%s/large' % bucket, [('/%s/s/%d' % (segments, i), payload(i, 1000)) for i in range(2)])
+    swift.call('PUT', '/%s/dynamic' % bucket, b'', {'X-Object-Manifest': segments + '/s/'})
+    policy = {'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Principal': '*', 'Action': 's3:GetObject',
+                                                      'Resource': 'arn:aws:s3:::%s/*' % bucket}]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    fails('OperationAborted', demo.get_object, Bucket=bucket, Key='large')   # The segments are not theirs to read.
+    fails('AccessDenied', demo.get_object, Bucket=bucket, Key='dynamic')     # Nor theirs to list.
+    policy['Statement'][0].update(Action=['s3:GetObject', 's3:ListBucket'],
+                                  Resource=['arn:aws:s3:::' + segments, 'arn:aws:s3:::%s/*' % segments])
+    s3.put_bucket_policy(Bucket=segments, Policy=json.dumps(policy))
+    for who in (demo, anyone):
+        for key in ('large', 'dynamic'):
+            check(body(who.get_object(Bucket=bucket, Key=key)) == whole, key)
+    s3.put_object(Bucket=segments, Key='s/0', Body=payload(7, 1000))
+    fails('OperationAborted', s3.get_object, Bucket=bucket, Key='large')
+    check(body(s3.get_object(Bucket=bucket, Key='large', Range='bytes=1000-')) == whole[1000:])
+    check(body(s3.get_object(Bucket=bucket, Key='dynamic')) == payload(7, 1000) + whole[1000:])
+    s3.delete_object(Bucket=segments, Key='s/0')
+    fails('OperationAborted', s3.get_object, Bucket=bucket, Key='large')
+    fails('OperationAborted', s3.copy_object, Bucket=bucket, Key='copy', CopySource={'Bucket': bucket, 'Key': 'large'})
+    s3.delete_object(Bucket=bucket, Key='large')   # Segments stay: they are objects of their own.
+    check(body(s3.get_object(Bucket=segments, Key='s/1')) == whole[1000:])
+
+
 def test_limits_of_keys_and_metadata(cloud, s3, demo, anyone):
     bucket = new_bucket(s3)
     s3.put_object(Bucket=bucket, Key='k' * 1024, Body=b'1')
