@@ -66,8 +66,6 @@ void http_body_init(struct http_connection *c)
         .expect_pending = c->rq.expect_continue,
     };
     c->body.done = !c->rq.chunked && c->body.left == 0;
-    if (c->body.done)
-        c->body.expect_pending = false;
 }
 
 static int body_fail(struct http_connection *c, int rc)
@@ -154,6 +152,8 @@ WAITS int http_body_read(struct http_request *rq, void *data, size_t capacity, s
         if (rc)
             return body_fail(c, rc);
     }
+    if (!c->body.done)
+        c->body.expect_pending = false;   /* The client did not wait. */
     if (!c->body.done && rq->chunked) {
         rc = next_chunk(c);
         if (rc)

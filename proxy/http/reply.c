@@ -98,6 +98,10 @@ void http_reply_begin(struct http_request *rq, int status)
     reply->streaming = reply->chunked = reply->head_done = false;
     reply->size = reply->written = 0;
     reply->text_size = reply->gather_size = 0;
+    /* An empty body is never read, but some clients (botocore) lose track of their connection without the interim answer
+     * that they asked for. */
+    if (c->body.expect_pending && c->body.done && text_literal(c, "HTTP/1.1 100 Continue\r\n\r\n"))
+        reply->rc = -ENOMEM;
     if (text_literal(c, "HTTP/1.1 ") || text_add(c, code, sizeof code) || text_add(c, text, strlen(text)) ||
         text_literal(c, "\r\n"))
         reply->rc = -ENOMEM;
