@@ -17,7 +17,10 @@ import urllib.request
 import xml.etree.ElementTree
 
 import boto3
+import botocore.auth
+import botocore.awsrequest
 import botocore.client
+import botocore.credentials
 import botocore.handlers
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -243,8 +246,9 @@ def test_large_objects_of_swift(cloud, s3, demo, anyone):
     items = [{'path': '/%s/static' % bucket, 'range': '299999-300001'}, {'path': '/%s/big/1' % segments}]
     swift.raw('PUT', swift.path + '/%s/nested?multipart-manifest=put' % bucket, json.dumps(items), {'X-Auth-Token': swift.token})
     check(body(s3.get_object(Bucket=bucket, Key='nested')) == whole[299999:300002] + whole[300000:300010])
-    fails('PreconditionFailed', s3.put_object, Bucket=bucket, Key='static', Body=b'no', IfMatch='"%s-N"' % ('0' * 32))
-    s3.put_object(Bucket=bucket, Key='static', Body=b'plain now', IfMatch='"%s-N"' % tag)
+    put = {'Bucket': bucket, 'Key': 'static', 'Body': b'plain now'}
+    fails('PreconditionFailed', signed, s3, 'put_object', put, {'If-Match': '"%s-N"' % ('0' * 32)})
+    signed(s3, 'put_object', put, {'If-Match': '"%s-N"' % tag})
     check(body(s3.get_object(Bucket=bucket, Key='static')) == b'plain now')
 
 
@@ -439,8 +443,11 @@ def delete_by_hand(s3, cloud, bucket, objects):
         for name, value in item.items():
             xml.etree.ElementTree.SubElement(element, name).text = value
     data = xml.etree.ElementTree.tostring(root)
-    url = s3.generate_presigned_url('delete_objects', {'Bucket': bucket, 'Delete': {'Objects': []}}, ExpiresIn=100)
-    status, _, answer = raw(cloud, 'POST', '/' + url.split('/', 3)[3], body=data)
+    rq = botocore.awsrequest.AWSRequest('POST', 'http://127.0.0.1:%d/%s?delete' % (cloud.base + 1, bucket), data=data,
+                                        headers={'Content-MD5': base64.b64encode(hashlib.md5(data).digest()).decode()})
+    keys_ = botocore.credentials.Credentials(s3.keys['access'], s3.keys['secret'])
+    botocore.auth.S3SigV4Auth(keys_, 's3', 'us-east-1').add_auth(rq)
+    status, _, answer = raw(cloud, 'POST', '/%s?delete' % bucket, body=data, headers=dict(rq.headers.items()))
     root = xml.etree.ElementTree.fromstring(answer)
     for element in root.iter():
         element.tag = element.tag.split('}')[-1]
@@ -661,7 +668,8 @@ def test_configured_host_names(cloud, s3, demo, anyone):
                 client_.create_bucket(Bucket=bucket)
                 client_.put_object(Bucket=bucket, Key='v1/a b', Body=b'here', ACL='public-read')
                 check(body(s3.get_object(Bucket=bucket, Key='v1/a b')) == b'here', host)
-                check(keys(client_.list_objects_v2(Bucket=bucket)) == ['v1/a b'], host)
+                if signature == 's3v4':   # Old clients sign list-type with version 2, which nobody expects.
+                    check(keys(client_.list_objects_v2(Bucket=bucket)) == ['v1/a b'], host)
                 check(bucket in [b['Name'] for b in client_.list_buckets()['Buckets']], host)
                 # Nobody, with a path that is Swift's elsewhere.
                 status, _, data = raw(cloud, 'GET', '/v1/a%20b', host='%s.%s:%d' % (bucket, host.upper(), cloud.base + 1))   # Names have no case.
