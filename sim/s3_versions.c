@@ -122,7 +122,7 @@ static uint64_t mark_of(const Rs__ObjectMeta *meta)
 {
     char text[24] = "";
 
-    if (meta->storage_class.len < sizeof text)
+    if (meta->storage_class.len > 0 && meta->storage_class.len < sizeof text)
         memcpy(text, meta->storage_class.data, meta->storage_class.len);
     return strtoull(text, NULL, 10);
 }
