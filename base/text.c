@@ -123,3 +123,18 @@ void text_done(struct text *t)
     t->data = NULL;
     t->size = t->capacity = 0;
 }
+
+bool slice_u64(struct slice text, uint64_t *ret)
+{
+    uint64_t n = 0;
+
+    if (text.size == 0)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || __builtin_mul_overflow(n, (uint64_t)10, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(text.data[i] - '0'), &n))
+            return false;
+    }
+    *ret = n;
+    return true;
+}

@@ -19,6 +19,8 @@ void text_xml(struct text *text, struct slice string);
 void text_iso_time(struct text *text, uint64_t us);       /* 2026-01-31T12:00:00.123456 */
 void text_done(struct text *text);
 static inline struct slice text_slice(const struct text *t) { return slice_of(t->data, t->size); }
+/* The way back: digits only, at least one, that fit. */
+bool slice_u64(struct slice text, uint64_t *ret);
 #define text_lit(text, literal) text_add((text), SLICE(literal))
 
 #endif

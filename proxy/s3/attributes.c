@@ -56,7 +56,7 @@ static int read_number(struct s3_call *c, const char *header, uint64_t absent, u
     *ret = absent;
     if (!text.size)
         return 0;
-    if (!s3_parse_u64(text, ret) || *ret > INT32_MAX)
+    if (!slice_u64(text, ret) || *ret > INT32_MAX)
         return s3_bad_argument(c, header, text, "It must be a number between 0 and 2147483647.");
     if (*ret > max)
         *ret = max;

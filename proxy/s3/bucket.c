@@ -66,7 +66,7 @@ static int buckets_parse(struct buckets *b)
 
     b->prefix = s3_query(c, "prefix");
     b->max = BUCKETS_MAX;
-    if (max.data && (!s3_parse_u64(max, &b->max) || b->max == 0 || b->max > BUCKETS_MAX))
+    if (max.data && (!slice_u64(max, &b->max) || b->max == 0 || b->max > BUCKETS_MAX))
         return s3_bad_argument(c, "max-buckets", max, "Argument max-buckets must be an integer between 1 and 10000.");
     if (token.size) {
         if (!s3_token_read(token, CONTAINER_NAME_MAX, (uint8_t *)b->last, &size))

@@ -202,7 +202,6 @@ struct s3_copy_from {
     struct version_ref version;
 };
 int  s3_copy_source(struct s3_call *c, struct s3_copy_from *ret_from);
-bool s3_parse_u64(struct slice text, uint64_t *ret);                     /* Digits only, no overflow. */
 
 /* --- Operations: the dialect's core. --- */
 WAITS int s3_list_buckets(struct s3_call *c);

@@ -12,21 +12,6 @@
 #include "proxy/s3/object.h"
 #include "proxy/s3/xml.h"
 
-bool s3_parse_u64(struct slice text, uint64_t *ret)
-{
-    uint64_t n = 0;
-
-    if (text.size == 0)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || __builtin_mul_overflow(n, (uint64_t)10, &n) ||
-            __builtin_add_overflow(n, (uint64_t)(text.data[i] - '0'), &n))
-            return false;
-    }
-    *ret = n;
-    return true;
-}
-
 void s3_iso_time(uint64_t us, char out[40])
 {
     time_t    s = (time_t)(us / 1000000);

@@ -45,7 +45,7 @@ static int list_parse(struct list *l)
     l->prefix = s3_query(c, "prefix");
     l->delimiter = s3_query(c, "delimiter");
     l->max = S3_LIST_MAX;
-    if (max.size && (!s3_parse_u64(max, &l->max) || l->max > INT32_MAX))
+    if (max.size && (!slice_u64(max, &l->max) || l->max > INT32_MAX))
         return s3_bad_argument(c, "max-keys", max, "Provided max-keys not an integer or within integer range");
     if (l->max > S3_LIST_MAX)
         l->max = S3_LIST_MAX;

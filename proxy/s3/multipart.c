@@ -111,7 +111,7 @@ static int query_number(struct s3_call *c, const char *name, uint64_t absent, ui
         *ret = absent;
         return 0;
     }
-    if (!s3_parse_u64(text, &n) || n > INT32_MAX)
+    if (!slice_u64(text, &n) || n > INT32_MAX)
         return s3_bad_argument(c, name, text, "It must be a number between 0 and 2147483647.");
     *ret = n < max ? n : max;
     return 0;

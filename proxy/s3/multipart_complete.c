@@ -48,7 +48,7 @@ static int read_size(struct s3_call *c, struct completion *m)
     struct slice text = s3_header(c, "x-amz-mp-object-size");
 
     m->size = UINT64_MAX;
-    if (text.size && (!s3_parse_u64(text, &m->size) || m->size > UPLOAD_SIZE_MAX))
+    if (text.size && (!slice_u64(text, &m->size) || m->size > UPLOAD_SIZE_MAX))
         return s3_errorf(c, S3_INVALID_REQUEST, "Value for x-amz-mp-object-size header is invalid.");
     return 0;
 }

@@ -27,7 +27,7 @@ WAITS static int part_begin(struct s3_call *c, struct container *container, stru
     uint64_t number = 0;
     int      rc = 0;
 
-    if (!s3_parse_u64(s3_query(c, "partNumber"), &number) || number < 1 || number > PART_NUMBER_MAX)
+    if (!slice_u64(s3_query(c, "partNumber"), &number) || number < 1 || number > PART_NUMBER_MAX)
         return s3_bad_argument(c, "partNumber", s3_query(c, "partNumber"),
                                "Part number must be an integer between 1 and 10000, inclusive");
     p->number = (uint32_t)number;
@@ -160,8 +160,8 @@ static int copy_range(struct s3_call *c, uint64_t size, uint64_t *ret_first, uin
     else
         rest = SLICE_NONE;
     dash = rest.size ? memchr(rest.data, '-', rest.size) : NULL;
-    if (!dash || !s3_parse_u64(slice_of(rest.data, (size_t)(dash - rest.data)), &first) ||
-        !s3_parse_u64(slice_from(rest, (size_t)(dash - rest.data) + 1), &last) || first > last)
+    if (!dash || !slice_u64(slice_of(rest.data, (size_t)(dash - rest.data)), &first) ||
+        !slice_u64(slice_from(rest, (size_t)(dash - rest.data) + 1), &last) || first > last)
         return s3_bad_argument(c, "x-amz-copy-source-range", text,
                                "The x-amz-copy-source-range value must be of the form bytes=first-last where first and "
                                "last are the zero-based offsets of the first and last bytes to copy");

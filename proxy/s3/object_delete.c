@@ -70,7 +70,7 @@ static int condition_of_headers(struct s3_call *c, struct target *t)
     if (rc)
         return rc;
     if (size.data) {
-        if (!s3_parse_u64(size, &t->condition.size))
+        if (!slice_u64(size, &t->condition.size))
             return s3_bad_argument(c, "x-amz-if-match-size", size, NULL);
         t->condition.size_given = true;
     }

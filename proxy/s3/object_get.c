@@ -274,7 +274,7 @@ WAITS static int pick_range(struct get *g)
     if (part.data) {
         if (range.data)
             return s3_errorf(c, S3_INVALID_REQUEST, "Cannot specify both Range header and partNumber query parameter.");
-        if (!s3_parse_u64(part, &number) || number == 0 || number > PART_NUMBER_MAX)
+        if (!slice_u64(part, &number) || number == 0 || number > PART_NUMBER_MAX)
             return s3_bad_argument(c, "partNumber", part, "Part number must be an integer between 1 and 10000, inclusive");
         return pick_part(g, number);
     }

@@ -210,16 +210,9 @@ struct slice xml_word(const struct xml_node *node, const char *name)
 
 bool xml_number(struct slice text, uint64_t max, uint64_t *ret)
 {
-    uint64_t n = 0;
+    uint64_t n;
 
-    if (text.size == 0)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
-            __builtin_add_overflow(n, text.data[i] - '0', &n))
-            return false;
-    }
-    if (n > max)
+    if (!slice_u64(text, &n) || n > max)
         return false;
     *ret = n;
     return true;

@@ -121,7 +121,7 @@ int account_post_call(struct call *c)
     if (n != changes.meta_count) {
         if (!c->reseller)
             return 403;
-        if (quota.size && !parse_u64(quota, &quota_bytes)) {
+        if (quota.size && !slice_u64(quota, &quota_bytes)) {
             c->why = "Invalid bytes quota.";
             return 400;
         }

@@ -6,6 +6,7 @@
 #ifndef PROXY_SWIFT_CALL_H
 #define PROXY_SWIFT_CALL_H
 
+#include "base/text.h"
 #include "proxy/swift/acl.h"
 #include "proxy/swift/swift.h"
 
@@ -70,7 +71,6 @@ int  container_changes(struct call *c, struct config_changes *ret_changes);
 int  object_headers(struct call *c, Rs__ObjectMeta *meta);
 int  object_expiry(struct call *c, bool *ret_given, uint64_t *ret_expires_s);   /* X-Delete-At, X-Delete-After. */
 bool header_true(struct slice value);                           /* "true", "1", "yes", "on", "t", "y" */
-bool parse_u64(struct slice text, uint64_t *ret);               /* Digits only, no overflow. */
 struct slice strip_quotes(struct slice tag);
 struct slice mime_guess(struct slice name);
 

@@ -142,7 +142,7 @@ static int limit_param(struct call *c, uint32_t *ret)
     uint64_t     n;
 
     *ret = LIST_LIMIT_MAX;
-    if (!text.size || !parse_u64(text, &n))
+    if (!text.size || !slice_u64(text, &n))
         return 0;   /* Not a number: ignored, as in Swift. */
     if (n > LIST_LIMIT_MAX) {
         c->why = arena_printf(c->arena, "Maximum limit is %d", LIST_LIMIT_MAX);

@@ -4,21 +4,6 @@
 
 #include "proxy/swift/call.h"
 
-bool parse_u64(struct slice text, uint64_t *ret)
-{
-    uint64_t n = 0;
-
-    if (text.size == 0)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || __builtin_mul_overflow(n, (uint64_t)10, &n) ||
-            __builtin_add_overflow(n, (uint64_t)(text.data[i] - '0'), &n))
-            return false;
-    }
-    *ret = n;
-    return true;
-}
-
 bool header_true(struct slice v)
 {
     static const char *const yes[] = { "true", "1", "yes", "on", "t", "y" };
@@ -168,7 +153,7 @@ static int check_quota(struct call *c, const char *name, const char *why)
     struct slice value = http_header(c->rq, name);
     uint64_t     n;
 
-    if (value.size && !parse_u64(value, &n)) {
+    if (value.size && !slice_u64(value, &n)) {
         c->why = why;
         return 400;
     }
@@ -253,7 +238,7 @@ int object_headers(struct call *c, Rs__ObjectMeta *meta)
 static bool parse_signed(struct slice text, bool *ret_negative, uint64_t *ret)
 {
     *ret_negative = text.size && text.data[0] == '-';
-    return parse_u64(*ret_negative ? slice_from(text, 1) : text, ret);
+    return slice_u64(*ret_negative ? slice_from(text, 1) : text, ret);
 }
 
 int object_expiry(struct call *c, bool *ret_given, uint64_t *ret_expires_s)

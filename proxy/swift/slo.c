@@ -26,15 +26,15 @@ bool slo_range(struct slice range, uint64_t size, uint64_t *ret_first, uint64_t 
     b = slice_from(range, a.size + 1);
     if (a.size == 0) {
         uint64_t n;
-        if (!parse_u64(b, &n) || n == 0)
+        if (!slice_u64(b, &n) || n == 0)
             return false;
         first = n < size ? size - n : 0;
         last = size - 1;
     } else {
-        if (!parse_u64(a, &first) || first >= size)
+        if (!slice_u64(a, &first) || first >= size)
             return false;
         last = size - 1;
-        if (b.size && (!parse_u64(b, &last) || last < first))
+        if (b.size && (!slice_u64(b, &last) || last < first))
             return false;
         if (last >= size)
             last = size - 1;
@@ -95,7 +95,7 @@ static const char *item_size(const json_t *value, bool last, struct slo_item *it
     if (json_is_integer(value) && json_integer_value(value) >= 0)
         item->size = (uint64_t)json_integer_value(value);
     else if (json_is_string(value) && (text = slice_of(json_string_value(value), json_string_length(value)),
-                                       parse_u64(text, &item->size)))
+                                       slice_u64(text, &item->size)))
         ;
     else
         return "invalid size_bytes";
