@@ -230,6 +230,25 @@ static int denied(struct s3_call *c)
     return s3_error(c, S3_ACCESS_DENIED);
 }
 
+/* s3_object_allowed() is asked for these once the object was read, and for no others: their decision may wait for its tags. */
+static bool asks_object(enum s3_action action)
+{
+    switch (action) {
+    case S3_DO_GET_OBJECT: case S3_DO_GET_OBJECT_VERSION:
+    case S3_DO_GET_OBJECT_ACL: case S3_DO_GET_OBJECT_VERSION_ACL:
+    case S3_DO_GET_OBJECT_ATTRIBUTES: case S3_DO_GET_OBJECT_VERSION_ATTRIBUTES:
+    case S3_DO_GET_OBJECT_TAGGING: case S3_DO_GET_OBJECT_VERSION_TAGGING:
+    case S3_DO_GET_OBJECT_RETENTION: case S3_DO_GET_OBJECT_LEGAL_HOLD:
+    case S3_DO_PUT_OBJECT_ACL: case S3_DO_PUT_OBJECT_VERSION_ACL:
+    case S3_DO_PUT_OBJECT_TAGGING: case S3_DO_PUT_OBJECT_VERSION_TAGGING:
+    case S3_DO_DELETE_OBJECT_TAGGING: case S3_DO_DELETE_OBJECT_VERSION_TAGGING:
+    case S3_DO_PUT_OBJECT_RETENTION: case S3_DO_PUT_OBJECT_LEGAL_HOLD:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Without knowing the object. */
 static int judge(struct s3_call *c, const struct container *container, const struct s3_need *need)
 {
@@ -238,7 +257,7 @@ static int judge(struct s3_call *c, const struct container *container, const str
     enum policy_verdict verdict = policy_says(c, container, need, NULL, &tags);
 
     c->owner = acts_for(c, s3_project_of(container), need->action);
-    c->ask_tags = tags && s3_action_on_object(need->action);
+    c->ask_tags = tags && asks_object(need->action);
     c->ask_object = c->ask_tags;
     if (c->owner && about_policy(need->action) && writes(c))
         return 0;
@@ -292,7 +311,16 @@ bool s3_may(struct s3_call *c, const struct container *container, const struct s
         return false;
     if (!asking.ask_object)
         return true;
-    return meta ? s3_object_allowed(&asking, container, need, meta) == 0 : asking.owner;
+    /* What waits for tags that nobody will look at is refused. */
+    return meta ? s3_object_allowed(&asking, container, need, meta) == 0 : asking.owner && !asking.ask_tags;
+}
+
+bool s3_policy_denies(struct s3_call *c, const struct container *container, const struct s3_need *need,
+                      const Rs__ObjectMeta *meta)
+{
+    bool tags;
+
+    return policy_says(c, container, need, meta, &tags) == POLICY_DENY;
 }
 
 int s3_object_missing(struct s3_call *c, const struct container *container, const struct s3_need *need)

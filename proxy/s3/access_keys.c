@@ -1,6 +1,7 @@
 /* proxy/s3/access_keys.c - a request as bucket policies see it: principal and condition keys.
  *
  * AWS: "Policy condition keys" of the S3 user guide and of the service authorization reference. */
+#include <strings.h>
 #include <ctype.h>
 #include <stdio.h>
 
@@ -112,12 +113,25 @@ static void add_request_tags(struct keys *k)
 }
 
 /* x-amz-* headers are keys by their own names; one with several lines has several values. */
+static bool is_repeated(const struct http_request *rq, const struct http_header *h)
+{
+    for (uint32_t i = 0; i < rq->header_count; i++) {
+        struct slice name = rq->headers[i].name;
+
+        if (name.size == h->name.size && strncasecmp((const char *)name.data, (const char *)h->name.data, name.size) == 0)
+            return name.data != h->name.data;
+    }
+    return false;
+}
+
 static void add_headers(struct keys *k)
 {
     struct http_header h;
     uint32_t           at = 0;
 
     while (http_header_prefix(k->c->rq, "x-amz-", &at, &h)) {
+        if (is_repeated(k->c->rq, &h))
+            continue;   /* The first line takes effect, so it alone is judged. */
         char *name = arena_printf(k->arena, "s3:%.*s", SLICE_ARG(h.name));
         for (char *p = name; p && *p; p++)
             *p = (char)tolower((unsigned char)*p);

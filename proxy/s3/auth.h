@@ -107,4 +107,7 @@ int s3_request_time(const struct s3_auth_options *options, const struct http_req
 /* Percent-encodes all but unreserved bytes (and '/' when 'path'); returns the end. Room for three times the size. */
 uint8_t *s3_encode(uint8_t *out, struct slice text, bool path);
 
+/* Is this parameter of the query part of what version 2 signs? */
+bool s3_sigv2_signs(const char *query);
+
 #endif

@@ -174,6 +174,9 @@ int s3_object_missing(struct s3_call *c, const struct container *container, cons
 /* Whether policy and ACL of the bucket let the requester do this too, say s3:BypassGovernanceRetention. */
 bool s3_may(struct s3_call *c, const struct container *container, const struct s3_need *need,
             const Rs__ObjectMeta *meta);
+/* Whether the bucket's policy denies this, whatever ACLs say. */
+bool s3_policy_denies(struct s3_call *c, const struct container *container, const struct s3_need *need,
+                      const Rs__ObjectMeta *meta);
 struct acl_headers s3_acl_headers(const struct s3_call *c);              /* x-amz-acl, x-amz-grant-*. */
 struct acl_names   s3_acl_names(struct s3_call *c);
 struct acl_person  s3_person(struct s3_call *c, struct slice project_id);   /* Name borrowed until the next wait: copied. */

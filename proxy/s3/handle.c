@@ -88,6 +88,21 @@ static bool names_subresource(const struct s3_call *c, enum s3_level level)
     return false;
 }
 
+/* Operations without a row that the plain one would be mistaken for. */
+static bool is_unknown_operation(const struct s3_call *c, enum s3_level level)
+{
+    static const char *const object[] = { "renameObject", "append", "encryption" };
+    static const char *const bucket[] = { "session", "abac", "metadataTable", "metadataConfiguration",
+                                          "metadataInventoryTable", "metadataJournalTable" };
+    const char *const *names = level == S3_OBJECT ? object : bucket;
+    size_t             count = level == S3_OBJECT ? sizeof object / sizeof *object : sizeof bucket / sizeof *bucket;
+
+    for (size_t i = 0; i < count && level != S3_SERVICE; i++)
+        if (s3_query(c, names[i]).data)
+            return true;
+    return level == S3_OBJECT && s3_header(c, "x-amz-write-offset-bytes").data;
+}
+
 static int find_op(struct s3_call *c)
 {
     enum s3_level level = c->key.size ? S3_OBJECT : c->bucket.size ? S3_BUCKET : S3_SERVICE;
@@ -97,6 +112,8 @@ static int find_op(struct s3_call *c)
             continue;
         if (!s3_operations[i].query && c->rq->query_count && names_subresource(c, level))
             break;
+        if (!s3_operations[i].query && is_unknown_operation(c, level))
+            return s3_error(c, S3_NOT_IMPLEMENTED);
         c->op = &s3_operations[i];
         c->rq->action = c->op->name;
         return c->op->fn ? 0 : s3_errorf(c, S3_NOT_IMPLEMENTED, "%s is not implemented.", c->op->name);
@@ -116,6 +133,9 @@ WAITS static int serve(struct s3_call *c)
         rc = find_version(c);
     if (rc == 0)
         rc = s3_identify(c);
+    /* Whoever holds a presigned URL of version 2 must not make another operation of it. */
+    if (rc == 0 && c->auth->kind == S3_AUTH_V2_QUERY && c->op->query && !s3_sigv2_signs(c->op->query))
+        rc = s3_error(c, S3_ACCESS_DENIED);
     if (rc == 0 && s3_header(c, "Origin").data && c->bucket.size && s3_cors_headers(c) == -ENOMEM)
         return -ENOMEM;   /* Any other failure the operation meets itself. */
     return rc ? rc : c->op->fn(c);

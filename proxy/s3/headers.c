@@ -162,6 +162,8 @@ int s3_lock_headers(struct s3_call *c, const struct container *container, Rs__Ob
 {
     struct slice mode = s3_header(c, "x-amz-object-lock-mode"), hold = s3_header(c, "x-amz-object-lock-legal-hold");
     struct slice until = s3_header(c, "x-amz-object-lock-retain-until-date");
+    struct s3_need retain = { .action = S3_DO_PUT_OBJECT_RETENTION, .bucket = c->bucket, .key = c->key };
+    struct s3_need hold_it = { .action = S3_DO_PUT_OBJECT_LEGAL_HOLD, .bucket = c->bucket, .key = c->key };
     uint64_t     us;
 
     if (!mode.data && !hold.data && !until.data)
@@ -189,6 +191,9 @@ int s3_lock_headers(struct s3_call *c, const struct container *container, Rs__Ob
     if (hold.data && !slice_equal(hold, SLICE("ON")) && !slice_equal(hold, SLICE("OFF")))
         return s3_bad_argument(c, "x-amz-object-lock-legal-hold", hold, "Legal Hold must be either of 'ON' or 'OFF'");
     meta->legal_hold = slice_equal(hold, SLICE("ON"));
+    /* Who may write an object may not thereby make one that nobody can delete. */
+    if ((mode.data && !s3_may(c, container, &retain, meta)) || (hold.data && !s3_may(c, container, &hold_it, meta)))
+        return s3_error(c, S3_ACCESS_DENIED);
     return 0;
 }
 
@@ -200,6 +205,7 @@ int s3_object_owner(struct s3_call *c, const struct container *container, const 
     enum s3_ownership ownership = s3_bucket_ownership(container);
     struct slice      bucket_owner = s3_project_of(container);
     struct slice      writer = c->who ? slice_str(c->who->project_id) : bucket_owner;
+    struct s3_need    put_acl = { .action = S3_DO_PUT_OBJECT_ACL, .bucket = c->bucket, .key = c->key };
     struct acl_person owner, theirs;
     struct acl_names  names;
     int               rc = s3_ownership_check(ownership, headers, bucket_owner, &c->err);
@@ -213,6 +219,8 @@ int s3_object_owner(struct s3_call *c, const struct container *container, const 
     meta->acl = NULL;
     if (ownership == OWNERSHIP_BUCKET_OWNER_ENFORCED || !s3_acl_headers_given(headers))
         return 0;
+    if (s3_policy_denies(c, container, &put_acl, NULL))
+        return s3_error(c, S3_ACCESS_DENIED);
     owner = s3_person(c, writer);
     theirs = s3_person(c, bucket_owner);
     names = s3_acl_names(c);
@@ -298,7 +306,7 @@ int s3_tag_header(struct s3_call *c, const struct container *container, Rs__Obje
     struct s3_need need = { .action = S3_DO_PUT_OBJECT_TAGGING, .bucket = c->bucket, .key = c->key };
 
     /* Who may write objects by an ACL alone may not tag them. */
-    if (!c->owner && !s3_may(c, container, &need, meta))
+    if (!s3_may(c, container, &need, meta))
         return s3_error(c, S3_ACCESS_DENIED);
     return docs_tagging_header(c->arena, s3_header(c, "x-amz-tagging"), TAGS_OBJECT_MAX, &meta->tags, &meta->n_tags,
                                &c->err);

@@ -55,6 +55,30 @@ static int take_fields(struct s3_call *c, const struct s3_form *form)
     return 0;
 }
 
+/* The tags that it will give are known to the bucket's policy. */
+static int form_tags(struct s3_call *c, const struct s3_form *form)
+{
+    struct slice        tagging = s3_form_field(form, "tagging");
+    struct meta_change *tags;
+    Rs__MetaItem      **items;
+    size_t              count;
+    int                 rc;
+
+    if (!tagging.size)
+        return 0;
+    rc = docs_tagging_parse(c->arena, tagging, TAGS_OBJECT_MAX, &items, &count, &c->err);
+    if (rc)
+        return rc;
+    tags = arena_array(c->arena, struct meta_change, count + 1);
+    if (!tags)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        tags[i] = (struct meta_change) { s3_pb(items[i]->name), s3_pb(items[i]->value) };
+    c->tags = tags;
+    c->tag_count = (uint32_t)count;
+    return 0;
+}
+
 WAITS static int form_begin(struct s3_call *c, struct post *p)
 {
     struct s3_auth_options options = s3_auth_options(c);
@@ -76,7 +100,11 @@ WAITS static int form_begin(struct s3_call *c, struct post *p)
     if (!http_valid_utf8(p->form.key) || memchr(p->form.key.data, 0, p->form.key.size))
         return s3_bad_argument(c, "key", p->form.key, "The key must be valid UTF-8.");
     c->key = p->form.key;
-    return take_fields(c, &p->form);
+    c->post = true;
+    c->signed_s = p->auth.signed_s;
+    c->v2 = p->auth.kind == S3_AUTH_V2_POST;
+    rc = form_tags(c, &p->form);
+    return rc ? rc : take_fields(c, &p->form);
 }
 
 /* --- The object. --- */
@@ -84,9 +112,12 @@ WAITS static int form_begin(struct s3_call *c, struct post *p)
 static int post_prepare(struct s3_write *w)
 {
     const struct post *p = w->ctx;
+    struct s3_need     tag = { .action = S3_DO_PUT_OBJECT_TAGGING, .bucket = w->c->bucket, .key = w->c->key };
     struct slice       tagging = s3_form_field(&p->form, "tagging");
     int                rc = s3_object_headers(w->c, w->container, &w->meta);
 
+    if (rc == 0 && tagging.size && s3_policy_denies(w->c, w->container, &tag, NULL))
+        rc = s3_error(w->c, S3_ACCESS_DENIED);
     if (rc == 0 && tagging.size)
         rc = docs_tagging_parse(w->c->arena, tagging, TAGS_OBJECT_MAX, &w->meta.tags, &w->meta.n_tags, &w->c->err);
     return rc;
@@ -219,6 +250,8 @@ int s3_post_object(struct s3_call *c)
 
     if (!p)
         return -ENOMEM;
+    if (c->auth->kind != S3_AUTH_NONE)   /* Nobody would compare the body with what that signature covers. */
+        return s3_errorf(c, S3_INVALID_REQUEST, "A form carries its signature in its fields.");
     rc = post_run(c, p);
     c->rq->headers = headers;   /* For the log. */
     c->rq->header_count = count;

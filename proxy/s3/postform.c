@@ -285,6 +285,11 @@ static int parse_part(struct s3_form *form, bool *ret_file, struct error *err)
         return error_set(err, -ENOMEM, "out of memory");
     if (form->field_count == S3_FORM_FIELDS_MAX)
         return s3_fail(err, S3_MAX_POST_PRE_DATA_LENGTH_EXCEEDED);
+    /* The policy is asked about one value, and another must not count. */
+    for (uint32_t i = 0; i < form->field_count && name.size > 6 && strncasecmp((const char *)name.data, "x-amz-", 6) == 0; i++)
+        if (form->fields[i].name.size == name.size &&
+            strncasecmp((const char *)form->fields[i].name.data, (const char *)name.data, name.size) == 0)
+            return error_set(err, S3_INVALID_ARGUMENT, "A field is given twice.");
     form->fields[form->field_count++] = (struct http_header) { name, value };
     form->at += head + head_end + 4 + end + 2;
     return 0;

@@ -14,6 +14,14 @@ static const char *const resource_names[] = {
     "storageClass", "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website",
 };
 
+bool s3_sigv2_signs(const char *query)
+{
+    for (size_t i = 0; i < sizeof resource_names / sizeof *resource_names; i++)
+        if (strcmp(resource_names[i], query) == 0)
+            return true;
+    return false;
+}
+
 struct line {
     struct slice name;    /* Lower case. */
     uint32_t     header;

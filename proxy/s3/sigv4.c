@@ -184,6 +184,11 @@ static uint8_t *put_headers(uint8_t *out, const struct claim *claim, const struc
 
         out = put(out, name);
         *out++ = ':';
+        if (slice_equal(name, SLICE("host"))) {   /* The one that chooses the bucket; an absolute target may name another than the header. */
+            out = put_trimmed(out, rq->host);
+            *out++ = '\n';
+            continue;
+        }
         for (uint32_t i = 0; i < rq->header_count; i++) {
             if (!name_is(rq->headers[i].name, name))
                 continue;
@@ -233,7 +238,7 @@ static struct slice canonical_request(const struct claim *claim, struct http_req
         query += 3 * (rq->query[i].name.size + rq->query[i].value.size) + 2;
     for (uint32_t i = 0; i < rq->header_count; i++)
         size += rq->headers[i].value.size + 1;
-    size += S3_SIGNED_HEADERS_MAX * 2;
+    size += S3_SIGNED_HEADERS_MAX * 2 + rq->host.size;
     text = arena_alloc(&rq->arena, size + 2 * query);
     pairs = arena_array(&rq->arena, struct pair, rq->query_count + 1);
     if (!text || !pairs)

@@ -78,6 +78,11 @@ int access_container(struct call *c, const struct container *container, struct s
     const struct identity_context *who = look(c, account.size ? account : c->account);
     struct slice                   acl = SLICE_NONE;
 
+    /* A bucket policy may deny what roles and lists here allow, and only the S3 dialect judges it: refused, when in doubt. */
+    if (container && !c->reseller && container_document(container, SLICE("policy")).size) {
+        c->why = c->known ? "The container has a bucket policy: use the S3 API." : NULL;
+        return c->known ? 403 : 401;
+    }
     if (c->owner)
         return 0;
     if ((kind == ACCESS_OBJECT_READ || kind == ACCESS_LISTING) && reads_own(who, account.size ? account : c->account))

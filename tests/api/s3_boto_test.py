@@ -24,8 +24,8 @@ import botocore.credentials
 import botocore.handlers
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cloud import PASSWORD, PROGRAM, RANKS, Cloud, Process, Report, check, free_base, md5, payload
-from s3_client import client, clients, fails, new_bucket
+from cloud import PASSWORD, PROGRAM, RANKS, Client, Cloud, Process, Report, check, free_base, md5, payload
+from s3_client import client, clients, demo_password, fails, new_bucket
 
 report = Report()
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
@@ -70,6 +70,79 @@ def test_what_is_not_built_says_so(cloud, s3, demo, anyone):
     fails('NotImplemented', s3.get_bucket_notification_configuration, Bucket=bucket)
     status, _, data = raw(cloud, 'PUT', '/%s?location' % bucket)
     check(status == 405 and b'MethodNotAllowed' in data, (status, data))
+    put_plain(s3, bucket, 'k', b'kept')
+    for path in ('k?renameObject', 'k?append&position=4', '?session', '?metadataTable'):
+        status, _, data = raw(cloud, 'GET' if path.startswith('?') else 'PUT', '/%s/%s' % (bucket, path), body=b'')
+        check(status == 501 and b'NotImplemented' in data, (path, status, data))
+    status, _, data = raw(cloud, 'PUT', '/%s/k' % bucket, {'x-amz-write-offset-bytes': '4'}, b'')
+    check(status == 501 and body(s3.get_object(Bucket=bucket, Key='k')) == b'kept', (status, data))
+
+
+def test_a_policy_about_tags_opens_nothing_else(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    put_plain(s3, bucket, 'k', b'kept')
+    where = 'arn:aws:s3:::%s/*' % bucket
+    tagged = {'Effect': 'Allow', 'Principal': '*', 'Action': 's3:GetObject', 'Resource': where,
+              'Condition': {'StringEquals': {'s3:ExistingObjectTag/public': 'yes'}}}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({'Version': '2012-10-17', 'Statement': [tagged]}))
+    for who in (anyone, demo):
+        fails('AccessDenied', who.put_object, Bucket=bucket, Key='k', Body=b'new')
+        fails('AccessDenied', who.delete_object, Bucket=bucket, Key='k')
+        fails('AccessDenied', who.create_multipart_upload, Bucket=bucket, Key='k')
+        fails('AccessDenied', who.get_object, Bucket=bucket, Key='k')
+        check('Errors' in who.delete_objects(Bucket=bucket, Delete={'Objects': [{'Key': 'k'}]}))
+    s3.put_object_tagging(Bucket=bucket, Key='k', Tagging={'TagSet': [{'Key': 'public', 'Value': 'yes'}]})
+    check(body(anyone.get_object(Bucket=bucket, Key='k')) == b'kept')
+    deny = {'Effect': 'Deny', 'Principal': '*', 'Action': ['s3:DeleteObject', 's3:PutObjectTagging', 's3:PutObjectAcl'], 'Resource': where}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({'Version': '2012-10-17', 'Statement': [tagged, deny]}))
+    fails('AccessDenied', s3.delete_object, Bucket=bucket, Key='k')
+    check('Errors' in s3.delete_objects(Bucket=bucket, Delete={'Objects': [{'Key': 'k'}]}))
+    fails('AccessDenied', s3.put_object, Bucket=bucket, Key='t', Body=b'', Tagging='a=b')
+    fails('AccessDenied', s3.put_object, Bucket=bucket, Key='t', Body=b'', ACL='public-read')
+    s3.put_object(Bucket=bucket, Key='t', Body=b'')
+
+
+def test_swift_keeps_away_from_buckets_with_a_policy(cloud, s3, demo, anyone):
+    bucket = new_bucket(demo)
+    put_plain(demo, bucket, 'k', b'kept')
+    swift = Client(cloud.base).login('demo:demo', demo_password(cloud))
+    check(swift.call('GET', '/%s/k' % bucket)[2] == b'kept')
+    demo.put_bucket_policy(Bucket=bucket, Policy=json.dumps({'Version': '2012-10-17', 'Statement': [
+        {'Effect': 'Deny', 'Principal': '*', 'Action': 's3:DeleteObject', 'Resource': 'arn:aws:s3:::%s/*' % bucket}]}))
+    for method in ('GET', 'DELETE', 'PUT', 'POST'):
+        check(swift.call(method, '/%s/k' % bucket, b'' if method == 'PUT' else None)[0] == 403, method)
+    demo.delete_bucket_policy(Bucket=bucket)
+    check(swift.call('DELETE', '/%s/k' % bucket)[0] == 204)
+
+
+def test_the_first_of_two_headers_is_judged(cloud, s3, demo, anyone):
+    bucket = new_bucket(s3)
+    s3.put_bucket_acl(Bucket=bucket, ACL='public-read-write')
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({'Version': '2012-10-17', 'Statement': [
+        {'Effect': 'Deny', 'Principal': '*', 'Action': 's3:PutObject', 'Resource': 'arn:aws:s3:::%s/*' % bucket,
+         'Condition': {'StringNotEquals': {'s3:x-amz-acl': 'private'}}}]}))
+    for values, wanted in ((('private',), 200), (('public-read', 'private'), 403)):
+        with socket.create_connection(('127.0.0.1', cloud.base + 1), 60) as s:
+            lines = ''.join('x-amz-acl: %s\r\n' % v for v in values)
+            s.sendall(('PUT /%s/k HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n%s\r\n' % (bucket, lines)).encode())
+            answer = b''
+            while chunk := s.recv(65536):
+                answer += chunk
+        check(answer.startswith(b'HTTP/1.1 %d' % wanted), (values, answer))
+
+
+def test_a_signature_is_for_one_bucket(cloud, s3, demo, anyone):
+    one, two = new_bucket(s3), new_bucket(s3)
+    for bucket in (one, two):
+        put_plain(s3, bucket, 'k', bucket.encode())
+    client_ = at_host(cloud, s3, 'localhost')
+    with names_of_the_cloud('localhost'):
+        url = client_.generate_presigned_url('get_object', {'Bucket': one, 'Key': 'k'})
+    host, path = url.split('/', 3)[2], url.split('/', 3)[3]
+    status, _, data = raw(cloud, 'GET', '/' + path, host=host)
+    check((status, data) == (200, one.encode()), (status, data))
+    status, _, data = raw(cloud, 'GET', 'http://%s/%s' % (host.replace(one, two), path), host=host)
+    check(status == 403 and b'SignatureDoesNotMatch' in data, (status, data))
 
 
 def test_bucket_names(cloud, s3, demo, anyone):

@@ -144,6 +144,8 @@ static void form__refusals(void **unused)
         { TYPE, FIELD("key", "k") FILE_HEAD("") "\nx" LAST, 0 },
         { "multipart/form-data; charset=x; boundary=\"9431149156168\"", FIELD("key", "k") FILE_HEAD("") "\nx" LAST, 0 },
         { TYPE, FIELD("key", "a") FIELD("Key", "b") FILE_HEAD("; filename*=UTF-8''%C3%A9") "\n" LAST, 0 },
+        { TYPE, FIELD("key", "a") FIELD("x-amz-meta-a", "1") FIELD("X-Amz-Meta-A", "2") FILE_HEAD("") "\n" LAST,
+          S3_INVALID_ARGUMENT },
         { "multipart/form-data", "", S3_REQUEST_IS_NOT_MULTIPART },
         { "multipart/form-data; charset=x", "", S3_MALFORMED_POST_REQUEST },
         { "multipart/form-data; boundary=", "", S3_MALFORMED_POST_REQUEST },
